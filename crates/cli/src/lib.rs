@@ -1,0 +1,43 @@
+//! `kubectl-imds`, also `kubectl imds`: the command line.
+//!
+//! `run` injects a Pod with the same library as the webhook and then does by hand what a cluster would do with the
+//! result, on this machine: an STS, a projected token, a network namespace, the init container, the sidecar; and a client
+//! that only knows `http://169.254.169.254`.
+
+mod arguments;
+mod output;
+mod pod_file;
+mod run;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::{Arguments, Command};
+use output::Output;
+
+/// Wrong usage (`EX_USAGE` of BSD's sysexits).
+const USAGE: u8 = 64;
+
+/// The whole program: reads the command line, does what it says, and says what went wrong.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Also how `--help` and `--version` come back: those are no error.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+        }
+    };
+    let output = Output::new();
+    let outcome = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments, &output),
+        Command::Container(container) => run::container::become_it(&container).map(|never| match never {}),
+        Command::Probe => run::namespace::enter().map(|_| ExitCode::SUCCESS),
+    };
+    outcome.unwrap_or_else(|error| {
+        output.error(&format!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,335 @@
+//! The Pod's life: init container, STS, token, sidecar, the client; and its orderly end.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use imds_contract::{HttpTokens, SessionDuration, environment, pod};
+use imds_local_sts::{Claims, Config, LocalSts, Mode, Projection, Role};
+use nix::unistd::{Gid, chown};
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::command;
+use super::http::request;
+use super::interrupts::{Interrupted, Interrupts};
+use super::kubelet::{Process, literal_environment};
+use super::namespace::{Kind, share_net_admin};
+use super::plan::{Folder, Place, Plan, Ports};
+use super::program::{Program, find, indented};
+use super::transcript::{self, Expected};
+use super::users::Users;
+use crate::arguments::RunArguments;
+use crate::output::{Output, Stopwatch};
+
+/// From one look at `/startupz` to the next. kubelet's probe has a second.
+const BETWEEN_PROBES: Duration = Duration::from_millis(10);
+
+/// When a person wonders what is going on.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What STS allows any role at most: whatever the Pod asks for shall not fail at this one.
+const LONGEST_SESSION: &str = "43200";
+
+/// Runs the Pod and the client; the client's code.
+pub(crate) async fn run(
+    plan: &Plan,
+    kind: Option<Kind>,
+    users: Users,
+    arguments: &RunArguments,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
+    let mut interrupts = Interrupts::new()?;
+    let echo = (arguments.verbose || arguments.keep).then_some(output);
+    let start = Session::start(plan, kind, users, echo, output);
+    let mut session = match interrupts.race(start).await {
+        Ok(session) => session?,
+        Err(interrupted) => return Ok(interrupted.code()),
+    };
+    let code = session.run_client(plan, arguments, &mut interrupts, output).await;
+    let code = match code {
+        Ok(code) if arguments.keep => session.stay(plan, kind, code, &mut interrupts, output).await,
+        code => code,
+    };
+    session.emulator.stop().await;
+    code
+}
+
+/// What runs. Dropping it ends it at once.
+struct Session {
+    emulator: Program,
+    http_tokens: HttpTokens,
+    /// Serves as long as it is held.
+    _sts: LocalSts,
+}
+
+impl Session {
+    async fn start(
+        plan: &Plan,
+        kind: Option<Kind>,
+        users: Users,
+        echo: Option<&Output>,
+        output: &Output,
+    ) -> anyhow::Result<Self> {
+        if let Some(redirect) = container(&plan.pod, pod::REDIRECT_CONTAINER) {
+            run_redirect(&Process::of(redirect, &plan.facts)?, kind, users, echo, output).await?;
+        }
+        let emulator =
+            container(&plan.pod, pod::EMULATOR_CONTAINER).context("the emulator is not in the Pod")?;
+        let mut process = Process::of(emulator, &plan.facts)?;
+        if users == Users::AsInSpec {
+            open_to_group(&plan.folder, &process)?;
+        }
+        let sts = start_sts(plan, output)?;
+        process.mount_locally(pod::TOKEN_VOLUME, &plan.folder.volume(pod::TOKEN_VOLUME));
+        if let Place::Host(ports) = plan.place {
+            move_ports(&mut process, ports, output);
+        }
+        let http_tokens =
+            process.variable(environment::HTTP_TOKENS).unwrap_or_default().parse().unwrap_or_default();
+        let emulator = start_emulator(&process, plan.place.admin(), users, echo, output).await?;
+        Ok(Self { emulator, http_tokens, _sts: sts })
+    }
+
+    async fn run_client(
+        &mut self,
+        plan: &Plan,
+        arguments: &RunArguments,
+        interrupts: &mut Interrupts,
+        output: &Output,
+    ) -> anyhow::Result<ExitCode> {
+        if !arguments.command.is_empty() {
+            let env = command::environment(std::env::vars_os(), client_environment(plan));
+            return command::run(&arguments.command, env, interrupts, output).await;
+        }
+        let expected = Expected {
+            server: plan.place.imds(),
+            role: plan.injection.role.name(),
+            http_tokens: self.http_tokens,
+        };
+        match interrupts.race(transcript::show(&expected, output)).await {
+            Ok(Ok(left)) => {
+                let minutes = left.as_secs() / 60;
+                let clients = match self.http_tokens {
+                    HttpTokens::Optional => "An IMDSv1 and an IMDSv2 client",
+                    HttpTokens::Required => "An IMDSv2 client",
+                };
+                output.verdict(format_args!(
+                    "{clients} got credentials of {}, good for {minutes} minutes (fake ones, from the local STS)",
+                    expected.role
+                ));
+                if !arguments.keep {
+                    output.detail(
+                        "Run a client of yours in there with `-- COMMAND`, or look around with `--keep`.",
+                    );
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+            Ok(Err(error)) => {
+                output.failure(format_args!("Not as it should be: {error:#}"));
+                output.plain(format_args!(
+                    "{} said:\n{}",
+                    self.emulator.name(),
+                    indented(&self.emulator.lines())
+                ));
+                Ok(ExitCode::FAILURE)
+            }
+            Err(interrupted) => Ok(interrupted.code()),
+        }
+    }
+
+    /// Stays up until told to stop; says how to come in.
+    async fn stay(
+        &mut self,
+        plan: &Plan,
+        kind: Option<Kind>,
+        code: ExitCode,
+        interrupts: &mut Interrupts,
+        output: &Output,
+    ) -> anyhow::Result<ExitCode> {
+        output.plain("\nStaying up until Ctrl-C. In another terminal:\n");
+        for line in ways_in(plan, kind) {
+            output.detail(line);
+        }
+        output.plain("");
+        tokio::select! {
+            Interrupted(_) = interrupts.next() => Ok(code),
+            status = self.emulator.ended() => bail!(
+                "{} ended with {}; it said:\n{}",
+                self.emulator.name(),
+                status?,
+                indented(&self.emulator.lines())
+            ),
+        }
+    }
+}
+
+/// A container of the Pod, wherever it stands.
+fn container<'a>(pod: &'a Value, name: &str) -> Option<&'a Value> {
+    let lists = ["/spec/initContainers", "/spec/containers"];
+    let mut containers = lists.iter().filter_map(|list| pod.pointer(list)?.as_array()).flatten();
+    containers.find(|container| container.get("name").and_then(Value::as_str) == Some(name))
+}
+
+async fn run_redirect(
+    process: &Process,
+    kind: Option<Kind>,
+    users: Users,
+    echo: Option<&Output>,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let stopwatch = Stopwatch::start();
+    let file = program(process)?;
+    let in_user_namespace = kind == Some(Kind::User);
+    if in_user_namespace {
+        share_net_admin(true)?;
+    }
+    let started = Program::start(&file, process, users, echo);
+    if in_user_namespace {
+        share_net_admin(false)?;
+    }
+    let lines = started?.succeeded().await.context("the interception is not in place")?;
+    output.step(stopwatch, format_args!("Ran the init container: {}", command_line(process, users)));
+    if echo.is_none() {
+        output.detail(lines.join("\n"));
+    }
+    Ok(())
+}
+
+fn start_sts(plan: &Plan, output: &Output) -> anyhow::Result<LocalSts> {
+    let stopwatch = Stopwatch::start();
+    let volume = plan.folder.volume(pod::TOKEN_VOLUME);
+    let mut claims = Claims::new(&plan.facts.namespace, &plan.facts.service_account, &plan.facts.name);
+    claims.audience.clone_from(&plan.token_audience);
+    let sts = LocalSts::start(Config {
+        listen: plan.place.sts(),
+        audience: plan.token_audience.clone(),
+        roles: vec![Role {
+            arn: plan.injection.role.clone(),
+            subjects: vec![plan.injection.subject.clone()],
+            max_session: LONGEST_SESSION.parse().unwrap_or(SessionDuration::DEFAULT),
+        }],
+        // As kubelet does for a Pod of several users; the folder above keeps others out.
+        token: Some(Projection { directory: volume.clone(), mode: Mode::Everyone, claims }),
+        ..Config::default()
+    })
+    .context("cannot start the local STS")?;
+    let ca_pem = sts.ca_pem().context("the local STS has no certificate")?;
+    std::fs::write(plan.folder.ca_bundle(), ca_pem).context("cannot write the local STS's certificate")?;
+    output.step(stopwatch, format_args!("Started a local STS: {}", sts.url()));
+    output.detail(format_args!("it gives the role to {} alone", plan.injection.subject));
+    output.detail(format_args!(
+        "its token: {}, here in place of {}",
+        volume.display(),
+        pod::TOKEN_MOUNT_PATH
+    ));
+    Ok(sts)
+}
+
+async fn start_emulator(
+    process: &Process,
+    admin: SocketAddr,
+    users: Users,
+    echo: Option<&Output>,
+    output: &Output,
+) -> anyhow::Result<Program> {
+    let stopwatch = Stopwatch::start();
+    let mut emulator = Program::start(&program(process)?, process, users, echo)?;
+    let mut told = false;
+    loop {
+        // Nobody listens yet, or it is not ready: the same to kubelet's probe.
+        let answer = request(admin, "GET", "/startupz", &[]).await.ok();
+        if answer.as_ref().is_some_and(|answer| answer.status == 200) {
+            break;
+        }
+        if !told && stopwatch.elapsed() > PATIENCE {
+            let body = answer.map(|answer| answer.body).unwrap_or_default();
+            output.warning("The emulator waits for its first credentials");
+            output.detail(body);
+            told = true;
+        }
+        tokio::select! {
+            status = emulator.ended() => {
+                bail!("{} ended with {}; it said:\n{}", emulator.name(), status?, indented(&emulator.lines()));
+            }
+            () = sleep(BETWEEN_PROBES) => {}
+        }
+    }
+    output.step(stopwatch, format_args!("Started the sidecar: {}", command_line(process, users)));
+    let ready = request(admin, "GET", "/readyz", &[]).await.context("the sidecar does not answer")?;
+    if ready.status != 200 {
+        output.warning("It started without credentials");
+    }
+    output.detail(ready.body);
+    Ok(emulator)
+}
+
+/// The local file of a container's program.
+fn program(process: &Process) -> anyhow::Result<std::path::PathBuf> {
+    let command = process.command.first().context("a container without a command")?;
+    find(&Path::new(command).file_name().unwrap_or_default().to_string_lossy())
+}
+
+fn command_line(process: &Process, users: Users) -> String {
+    let user = match (users, process.user) {
+        (Users::AsInSpec, Some(user)) => format!(" (uid {user})"),
+        _ => String::new(),
+    };
+    format!("{}{user}", process.command.join(" "))
+}
+
+/// The session's files are for the caller and the emulator's group.
+fn open_to_group(folder: &Folder, emulator: &Process) -> anyhow::Result<()> {
+    let group = emulator.group.or(emulator.user).map(Gid::from_raw);
+    chown(folder.path(), None, group).context("cannot give the folder to the emulator's group")?;
+    let permissions = std::fs::Permissions::from_mode(0o750);
+    std::fs::set_permissions(folder.path(), permissions)
+        .context("cannot open the folder to the emulator's group")
+}
+
+/// On the machine's own network the Pod's ports may be taken: others stand in for them.
+fn move_ports(emulator: &mut Process, ports: Ports, output: &Output) {
+    let Ports { imds, admin, .. } = ports;
+    for (name, port) in [(environment::LISTEN, imds), (environment::ADMIN_LISTEN, admin)] {
+        emulator.env.push((name.to_owned(), format!("127.0.0.1:{port}")));
+    }
+    output.detail(format_args!("the sidecar's ports: {imds} and {admin}, here in place of 1338 and 1339"));
+}
+
+/// What the user's first container would have, as far as it stands in the Pod.
+fn client_environment(plan: &Plan) -> Vec<(String, String)> {
+    let mut containers = plan.pod.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
+    let is_ours =
+        |container: &&Value| container.get("name").and_then(Value::as_str) == Some(pod::EMULATOR_CONTAINER);
+    let first = containers.find(|container| !is_ours(container));
+    let mut env = first.map(|container| literal_environment(container, &plan.facts)).unwrap_or_default();
+    if let Place::Host(ports) = plan.place {
+        let injected = format!("http://127.0.0.1:{}/", imds_contract::address::EMULATOR_PORT);
+        for (name, value) in &mut env {
+            if name == environment::EC2_METADATA_SERVICE_ENDPOINT && *value == injected {
+                *value = format!("http://127.0.0.1:{}/", ports.imds);
+            }
+        }
+    }
+    env
+}
+
+fn ways_in(plan: &Plan, kind: Option<Kind>) -> Vec<String> {
+    let path = "/latest/meta-data/iam/security-credentials/";
+    let pid = std::process::id();
+    let enter = match kind {
+        None => {
+            let url = format!("http://{}/", plan.place.imds());
+            return vec![
+                format!("curl -s http://{}{path}", plan.place.imds()),
+                format!("export {}={url}", environment::EC2_METADATA_SERVICE_ENDPOINT),
+            ];
+        }
+        Some(Kind::Root) => format!("nsenter -t {pid} -n"),
+        Some(Kind::User) => format!("nsenter -t {pid} -U --preserve-credentials -n"),
+    };
+    vec![format!("{enter} curl -s http://{}{path}", plan.place.imds().ip()), format!("{enter} sh")]
+}

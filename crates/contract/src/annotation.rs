@@ -1,0 +1,47 @@
+//! The label and the annotations that a user writes on a Pod: GKE on AWS's "IMDS emulator" contract, word for word, and
+//! our further annotations under the same prefix.
+
+/// The Pod label that asks for the emulator. Only the value [`ENABLED_VALUE`] enables it.
+pub const ENABLED_LABEL: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-enabled";
+
+/// The one value of [`ENABLED_LABEL`] that enables the emulator; `true`, `TRUE`, `yes` and `""` all mean disabled.
+pub const ENABLED_VALUE: &str = "True";
+
+/// What every annotation of ours begins with.
+pub const PREFIX: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-";
+
+/// The ARN of the IAM role whose credentials the Pod gets: a [`RoleArn`](crate::RoleArn). Required.
+pub const ROLE_ARN: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-role-arn";
+
+/// The AWS region whose STS is asked: a [`Region`](crate::Region).
+pub const REGION: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-region";
+
+/// Whether IMDSv1 is allowed: [`HttpTokens`](crate::HttpTokens).
+pub const HTTP_TOKENS: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-http-tokens";
+
+/// The life of a session in seconds: [`SessionDuration`](crate::SessionDuration).
+pub const SESSION_DURATION: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-session-duration";
+
+/// A template of the role session name, with `{namespace}`, `{pod}` and `{serviceaccount}`.
+pub const SESSION_NAME: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-session-name";
+
+/// How the address is intercepted: [`Interception`](crate::Interception).
+pub const INTERCEPTION: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-interception";
+
+/// How much of the metadata tree is served: [`Metadata`](crate::Metadata).
+pub const METADATA: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-metadata";
+
+/// Further roles to assume after the first, in order (role chaining).
+pub const ASSUME_ROLE_ARNS: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-assume-role-arns";
+
+/// The CPU request of the injected containers, a Kubernetes quantity.
+pub const CPU_REQUEST: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-cpu-request";
+
+/// The memory request of the injected containers, a Kubernetes quantity.
+pub const MEMORY_REQUEST: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-memory-request";
+
+/// The memory limit of the injected containers, a Kubernetes quantity.
+pub const MEMORY_LIMIT: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-memory-limit";
+
+/// Written by the webhook: what it did.
+pub const STATUS: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-status";

@@ -1,0 +1,7 @@
+//! What the long-running programs share: a listener with limits and drain ([`server`]), the signals that end a program
+//! ([`shutdown`]), log lines ([`logging`]) and Prometheus text ([`metrics`]). Nothing here knows of credentials.
+
+pub mod logging;
+pub mod metrics;
+pub mod server;
+pub mod shutdown;

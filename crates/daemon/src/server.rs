@@ -1,0 +1,219 @@
+//! An HTTP/1 listener that takes what it needs, keeps to its limits and drains.
+//!
+//! What hyper enforces here: size of the head, time for the head (which is also how long a kept connection may idle).
+//! What this module adds: a cap on connections, back-off when `accept` fails, and the drain. The size and time of a body
+//! are the handler's, see [`read_body`].
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::shutdown::Shutdown;
+
+/// How long open connections may finish their request once draining has begun.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// The longest wait after a failed `accept`.
+const ACCEPT_BACKOFF_CAP: Duration = Duration::from_secs(1);
+
+/// What one listener may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at once; more wait in the kernel's backlog.
+    pub connections: usize,
+    /// From accepting a connection, or from its last answer, to the end of the next request's head.
+    pub head_time: Duration,
+    /// The longest head of a request, in bytes (at least 8192: hyper's least).
+    pub head_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: 512, head_time: Duration::from_secs(15), head_bytes: 16 * 1024 }
+    }
+}
+
+/// Binds a listener. An IPv6 wildcard address takes IPv4 too, whatever the machine's default is.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+        SocketAddr::V6(v6) => {
+            let socket = tokio::net::TcpSocket::new_v6()?;
+            rustix::net::sockopt::set_ipv6_v6only(&socket, !v6.ip().is_unspecified())?;
+            socket
+        }
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(1024)
+}
+
+/// Serves `handle` on the listener until `shutdown`, then lets open requests finish.
+pub async fn serve<H, F>(listener: TcpListener, limits: Limits, handle: H, mut shutdown: Shutdown)
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    let mut backoff = Duration::ZERO;
+    loop {
+        while connections.try_join_next().is_some() {}
+        let accepted = tokio::select! {
+            accepted = listener.accept(), if connections.len() < limits.connections => accepted,
+            Some(_) = connections.join_next(), if connections.len() >= limits.connections => continue,
+            () = shutdown.started() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                backoff = Duration::ZERO;
+                connections.spawn(connection(stream, limits, handle.clone(), shutdown.clone()));
+            }
+            Err(error) => {
+                // Out of descriptors or memory: once a series, not once a try.
+                if backoff.is_zero() {
+                    log::warn!(error:% = error; "can't accept connections; trying again");
+                }
+                backoff = (backoff * 2).clamp(Duration::from_millis(10), ACCEPT_BACKOFF_CAP);
+                tokio::select! {
+                    () = tokio::time::sleep(backoff) => {}
+                    () = shutdown.started() => break,
+                }
+            }
+        }
+    }
+    drop(listener);
+    let finish = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(DRAIN, finish).await;
+}
+
+/// Reads a request's body of at most `limit` bytes; `None` when it is longer, broken off or not there within `time`.
+pub async fn read_body(body: Incoming, limit: usize, time: Duration) -> Option<Bytes> {
+    let read = async {
+        let mut body = pin!(body);
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame.ok()?.into_data() {
+                if bytes.len() + data.len() > limit {
+                    return None;
+                }
+                bytes.extend_from_slice(&data);
+            }
+        }
+        Some(bytes.freeze())
+    };
+    tokio::time::timeout(time, read).await.ok().flatten()
+}
+
+async fn connection<H, F>(stream: TcpStream, limits: Limits, handle: H, mut shutdown: Shutdown)
+where
+    H: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Response<Full<Bytes>>>,
+{
+    // Answers are small and written at once: waiting to fill a segment would only delay them.
+    let _ = stream.set_nodelay(true);
+    let service = hyper::service::service_fn(move |request| {
+        let answer = handle(request);
+        async { Ok::<_, Infallible>(answer.await) }
+    });
+    let mut serving = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head_time)
+            .max_buf_size(limits.head_bytes)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    // A broken connection or request is the client's affair: hyper has answered what can be answered.
+    tokio::select! {
+        _ = serving.as_mut() => return,
+        () = shutdown.started() => serving.as_mut().graceful_shutdown(),
+    }
+    let _ = serving.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::watch;
+
+    const QUICK: Limits = Limits { connections: 2, head_time: Duration::from_millis(300), head_bytes: 8192 };
+
+    fn start(limits: Limits) -> (SocketAddr, watch::Sender<bool>, tokio::task::JoinHandle<()>) {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, shutdown) = Shutdown::channel();
+        let handle = |request: Request<Incoming>| async move {
+            let body = read_body(request.into_body(), 4, Duration::from_millis(300)).await;
+            let status = if body.is_some() { 200 } else { 413 };
+            Response::builder().status(status).body(Full::new(Bytes::from_static(b"hello"))).unwrap()
+        };
+        (address, stop, tokio::spawn(serve(listener, limits, handle, shutdown)))
+    }
+
+    async fn exchange(address: SocketAddr, request: &[u8]) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+        read.expect("the server closes the connection").unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn answers_and_drains() {
+        let (address, stop, server) = start(QUICK);
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        let answer = exchange(address, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{answer}");
+        stop.send(true).unwrap();
+        tokio::time::timeout(Duration::from_secs(5), server).await.expect("drained in time").unwrap();
+        assert_eq!(idle.read(&mut [0; 8]).await.unwrap(), 0, "an idle connection is closed");
+        assert!(TcpStream::connect(address).await.is_err(), "the listener is closed");
+    }
+
+    #[tokio::test]
+    async fn a_slow_head_an_idle_connection_and_a_long_head_are_ended() {
+        let (address, _stop, _server) = start(QUICK);
+        let slow = exchange(address, b"GET / HTTP/1.1\r\nhost:").await;
+        assert!(slow.is_empty() || slow.starts_with("HTTP/1.1 408"), "{slow}");
+        let kept = exchange(address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        assert!(kept.starts_with("HTTP/1.1 200") && kept.ends_with("hello"), "{kept}");
+        let long = format!("GET / HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n", "y".repeat(20_000));
+        let long = exchange(address, long.as_bytes()).await;
+        assert!(long.starts_with("HTTP/1.1 431"), "{long}");
+    }
+
+    #[tokio::test]
+    async fn a_long_or_slow_body_is_refused() {
+        let (address, _stop, _server) = start(QUICK);
+        let long = b"PUT / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 5\r\n\r\n12345";
+        assert!(exchange(address, long).await.starts_with("HTTP/1.1 413"));
+        let slow = b"PUT / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 3\r\n\r\n1";
+        assert!(exchange(address, slow).await.starts_with("HTTP/1.1 413"));
+    }
+
+    #[tokio::test]
+    async fn over_the_cap_a_client_waits_until_another_leaves() {
+        let limits = Limits { head_time: Duration::from_mins(1), ..QUICK };
+        let (address, _stop, _server) = start(limits);
+        let first = TcpStream::connect(address).await.unwrap();
+        let _second = TcpStream::connect(address).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let third = tokio::spawn(async move { exchange(address, b"GET / HTTP/1.0\r\n\r\n").await });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(!third.is_finished(), "the third waits");
+        drop(first);
+        assert!(third.await.unwrap().starts_with("HTTP/1.0 200"));
+    }
+}

@@ -1,0 +1,96 @@
+//! How STS is reached: the variables that every AWS SDK knows, read as they read them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use imds_contract::{Invalid, Region, RoleArn, environment};
+use imds_sts::{
+    Client, ClientSettings, Endpoint, EndpointError, EndpointSettings, NoProxy, Proxies, RegionalEndpoints,
+    Timeouts, Trust, proxy,
+};
+
+use super::Reader;
+
+impl Reader<'_> {
+    /// The client of the role's STS. Wrong variables are reported even where the role itself is wrong.
+    pub(super) fn sts(&mut self, role_arn: Option<&RoleArn>, region: Option<Region>) -> Option<Client> {
+        let before = self.problems.len();
+        let ignored = self.flag(environment::IGNORE_CONFIGURED_ENDPOINT_URLS);
+        let endpoint_url: Option<Endpoint> = if ignored {
+            None
+        } else {
+            self.variable(&[environment::ENDPOINT_URL_STS, environment::ENDPOINT_URL])
+        };
+        let fips = self.flag(environment::USE_FIPS_ENDPOINT);
+        let dual_stack = self.flag(environment::USE_DUALSTACK_ENDPOINT);
+        let regional = self.variable::<RegionalEndpoints>(&[environment::STS_REGIONAL_ENDPOINTS]);
+        let proxies = Proxies {
+            https: self.variable(&proxy::HTTPS_PROXY),
+            http: self.variable(&proxy::HTTP_PROXY),
+            none_for: NoProxy::parse(&self.text(&proxy::NO_PROXY).map(|(_, list)| list).unwrap_or_default()),
+        };
+        let trust = match self.text(&[environment::CA_BUNDLE, environment::SSL_CERT_FILE]) {
+            Some((_, path)) => Trust::Bundle(path.into()),
+            None => Trust::Mozilla,
+        };
+        let settings = EndpointSettings {
+            role_partition: role_arn?.partition(),
+            region,
+            endpoint_url,
+            fips,
+            dual_stack,
+            regional: regional.unwrap_or_default(),
+        };
+        if self.problems.len() > before {
+            return None;
+        }
+        match settings.resolve() {
+            Ok(endpoint) => {
+                let proxy = proxies.into_proxy_for(&endpoint);
+                Some(Client::new(ClientSettings { endpoint, proxy, trust, timeouts: Timeouts::default() }))
+            }
+            Err(error) => {
+                let name = match error {
+                    EndpointError::Url(_) => environment::ENDPOINT_URL_STS,
+                    EndpointError::OtherPartition { .. } => environment::REGION,
+                    EndpointError::FipsWithUrl => environment::USE_FIPS_ENDPOINT,
+                    EndpointError::DualStackWithUrl => environment::USE_DUALSTACK_ENDPOINT,
+                };
+                self.problems.push(format!("{name}: {error}"));
+                None
+            }
+        }
+    }
+
+    /// The first of these variables that is set, with its name.
+    fn text(&self, names: &[&'static str]) -> Option<(&'static str, String)> {
+        let read = |name: &&'static str| {
+            Some((*name, self.environment.get(name).filter(|value| !value.is_empty())?))
+        };
+        names.iter().find_map(read)
+    }
+
+    fn variable<T: FromStr<Err: fmt::Display>>(&mut self, names: &[&'static str]) -> Option<T> {
+        let (name, value) = self.text(names)?;
+        value.parse().map_err(|error| self.problems.push(format!("{name}: {error}"))).ok()
+    }
+
+    fn flag(&mut self, name: &'static str) -> bool {
+        self.variable::<Switch>(&[name]).is_some_and(|switch| switch.0)
+    }
+}
+
+/// `true` or `false`, in any case, as the SDKs take them.
+struct Switch(bool);
+
+impl FromStr for Switch {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" => Ok(Self(true)),
+            "false" => Ok(Self(false)),
+            _ => Err(Invalid { value: text.to_owned(), accepted: "true or false" }),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+use super::*;
+
+const ROLE: &str = "arn:aws:iam::123456789012:role/my-example-role";
+
+fn read(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Command, Problems> {
+    let environment: BTreeMap<&str, &str> = environment.iter().copied().collect();
+    parse(arguments.iter().map(OsString::from), &environment)
+}
+
+fn config(arguments: &[&str], environment: &[(&str, &str)]) -> Config {
+    match read(arguments, environment) {
+        Ok(Command::Run(config)) => *config,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn problems(arguments: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
+    read(arguments, environment).expect_err("wrong settings").0
+}
+
+#[test]
+fn an_injected_environment_is_enough() {
+    let config = config(
+        &[],
+        &[
+            ("AWS_ROLE_ARN", ROLE),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "/token"),
+            ("AWS_ROLE_SESSION_NAME", "default.nginx"),
+            ("AWS_REGION", ""),
+            ("IMDS_LISTEN", "169.254.169.254:80,[fd00:ec2::254]:80"),
+        ],
+    );
+    assert_eq!(config.role_arn.name(), "my-example-role");
+    assert_eq!(config.session_name.as_str(), "default.nginx");
+    assert_eq!(config.listen, ["169.254.169.254:80".parse().unwrap(), "[fd00:ec2::254]:80".parse().unwrap()]);
+    assert_eq!(config.session_duration.as_secs(), 3600);
+    assert_eq!(config.start_timeout, Duration::from_secs(30));
+    assert_eq!(config.sts.endpoint().url(), "https://sts.amazonaws.com/");
+}
+
+#[test]
+fn a_flag_wins_over_its_variable_in_either_spelling() {
+    let config = config(
+        &[
+            "--role-arn",
+            ROLE,
+            "--token-file=/t",
+            "--listen",
+            "127.0.0.1:1",
+            "--listen=[::1]:1",
+            "--region",
+            "eu-central-1",
+        ],
+        &[("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/other"), ("HOSTNAME", "my-pod")],
+    );
+    assert_eq!(config.role_arn.name(), "my-example-role");
+    assert_eq!(config.listen.len(), 2);
+    assert_eq!(config.session_name.as_str(), "my-pod", "the host's name by default");
+    assert_eq!(config.sts.endpoint().url(), "https://sts.eu-central-1.amazonaws.com/");
+}
+
+#[test]
+fn every_wrong_setting_is_reported_with_its_name_and_an_accepted_form() {
+    let all = problems(
+        &["--listen", "localhost", "--frobnicate=1", "--session-duration", "60", "stray", "--http-tokens"],
+        &[
+            ("AWS_ROLE_ARN", "my-role"),
+            ("AWS_REGION", "mars"),
+            ("IMDS_START_TIMEOUT", "-1"),
+            ("IMDS_LOG_LEVEL", "loud"),
+        ],
+    );
+    let all = all.join("\n");
+    for expected in [
+        "--frobnicate: unknown flag",
+        "\"stray\": unexpected argument",
+        "--http-tokens: needs a value, optional|required",
+        "AWS_ROLE_ARN: \"my-role\" is not accepted; accepted: the ARN of an IAM role",
+        "--token-file PATH (or AWS_WEB_IDENTITY_TOKEN_FILE): missing",
+        "--listen: \"localhost\" is not accepted; accepted: IP:PORT",
+        "AWS_REGION: \"mars\" is not accepted; accepted: an AWS region",
+        "--session-duration: \"60\" is not accepted; accepted: whole seconds from 900 to 43200",
+        "IMDS_START_TIMEOUT: \"-1\" is not accepted; accepted: whole seconds",
+        "IMDS_LOG_LEVEL: \"loud\" is not accepted; accepted: error, warn",
+    ] {
+        assert!(all.contains(expected), "{expected:?} is not in:\n{all}");
+    }
+    assert_eq!(all.lines().count(), 10, "{all}");
+}
+
+#[test]
+fn wrong_sts_settings_are_reported_too() {
+    let all = problems(
+        &["--role-arn", ROLE, "--token-file", "/t"],
+        &[
+            ("AWS_ENDPOINT_URL_STS", "ftp://example.com"),
+            ("AWS_USE_FIPS_ENDPOINT", "maybe"),
+            ("AWS_STS_REGIONAL_ENDPOINTS", "global"),
+            ("HTTPS_PROXY", "socks5://proxy:1080"),
+        ],
+    )
+    .join("\n");
+    for name in ["AWS_ENDPOINT_URL_STS", "AWS_USE_FIPS_ENDPOINT", "AWS_STS_REGIONAL_ENDPOINTS", "HTTPS_PROXY"]
+    {
+        assert!(all.contains(name), "{name} is not in:\n{all}");
+    }
+}
+
+#[test]
+fn wait_needs_neither_role_nor_token() {
+    match read(&["--wait", "--admin-listen", "127.0.0.1:9"], &[]) {
+        Ok(Command::Wait(wait)) => {
+            assert_eq!(wait.admin, "127.0.0.1:9".parse().unwrap());
+            assert_eq!(wait.timeout, Duration::from_secs(40));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn help_names_every_flag_and_variable() {
+    let Ok(Command::Print(text)) = read(&["--help"], &[]) else { panic!("no help") };
+    for setting in SETTINGS {
+        assert!(
+            text.contains(&format!("--{}", setting.flag)) && text.contains(setting.variable),
+            "{}",
+            setting.flag
+        );
+    }
+}

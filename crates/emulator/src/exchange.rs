@@ -1,0 +1,104 @@
+//! One exchange: the token file, read anew each time, for credentials from STS.
+
+use std::fmt;
+use std::io::{self, Read as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use imds_contract::{RoleArn, SessionDuration, SessionName};
+use imds_sts::{Answer, AssumeRoleWithWebIdentity, Client, Remedy, Secret};
+
+/// STS's bounds on the length of a token, in bytes. Source: STS API, `WebIdentityToken`.
+const TOKEN_LENGTH: std::ops::RangeInclusive<usize> = 4..=20_000;
+
+/// Something that gets credentials: STS, or a test's stand-in.
+pub trait Exchange: Send + Sync + 'static {
+    /// Asks once. No retry: the refresh loop alone retries.
+    fn exchange(&self) -> impl Future<Output = Result<Answer, Failure>> + Send;
+}
+
+/// Why an exchange failed, in words for a person and for the schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What it counts as in the metrics: a word of few.
+    pub kind: &'static str,
+    /// A sentence complete in itself. Never holds a token or a key.
+    pub message: String,
+    /// What helps.
+    pub remedy: Remedy,
+    /// How long STS asked us to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<imds_sts::Failure> for Failure {
+    fn from(failure: imds_sts::Failure) -> Self {
+        Self {
+            kind: failure.kind.as_str(),
+            message: failure.to_string(),
+            remedy: failure.remedy,
+            retry_after: failure.retry_after,
+        }
+    }
+}
+
+/// The real exchange.
+#[derive(Debug)]
+pub struct StsExchange {
+    /// The client of the endpoint.
+    pub client: Client,
+    /// The role to assume.
+    pub role_arn: RoleArn,
+    /// The name of every session of this Pod: the same for its whole life.
+    pub session_name: SessionName,
+    /// The life to ask for.
+    pub session_duration: SessionDuration,
+    /// The projected service-account token, which kubelet replaces before it expires.
+    pub token_file: PathBuf,
+}
+
+impl Exchange for StsExchange {
+    async fn exchange(&self) -> Result<Answer, Failure> {
+        let token = self.read_token()?;
+        let request = AssumeRoleWithWebIdentity {
+            role_arn: &self.role_arn,
+            session_name: &self.session_name,
+            duration: self.session_duration,
+            token: &token,
+        };
+        Ok(self.client.assume_role_with_web_identity(&request).await?)
+    }
+}
+
+impl StsExchange {
+    /// Reads the token. Blocking, but a file of a few kilobytes in memory (tmpfs), once every half hour.
+    fn read_token(&self) -> Result<Secret, Failure> {
+        let failed = |what: &dyn fmt::Display| Failure {
+            kind: "token_file",
+            message: format!("can't use the token file {}: {what}", self.token_file.display()),
+            remedy: Remedy::RereadToken,
+            retry_after: None,
+        };
+        let limit = TOKEN_LENGTH.end() + 1;
+        // Room for all at once: a buffer that grows would leave copies of the token behind.
+        let mut text = zeroize::Zeroizing::new(String::with_capacity(limit + 1));
+        std::fs::File::open(&self.token_file)
+            .and_then(|file| file.take(limit as u64).read_to_string(&mut text))
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::PermissionDenied => failed(&format_args!(
+                    "{error} (the projected volume must be readable for this container's uid: is fsGroup set on the Pod?)"
+                )),
+                _ => failed(&error),
+            })?;
+        let token = text.trim_end();
+        if !TOKEN_LENGTH.contains(&token.len()) {
+            return Err(failed(&format_args!("it holds {} characters, STS takes 4 to 20000", token.len())));
+        }
+        Ok(Secret::from(token))
+    }
+}

@@ -1,0 +1,90 @@
+//! Between hyper and [`imds`](crate::imds): what is read of a request, and how an answer is written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::imds::{Answer, ContentType, Imds, Request as ImdsRequest};
+use crate::metrics::Metrics;
+use crate::refresh::State;
+
+const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
+const TOKEN_TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const SERVER: HeaderValue = HeaderValue::from_static("EC2ws");
+const PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
+const HTML: HeaderValue = HeaderValue::from_static("text/html");
+const NO_RANGES: HeaderValue = HeaderValue::from_static("none");
+
+/// A token request has no body; some clients send an empty one in chunks.
+const BODY_LIMIT: usize = 1024;
+const BODY_TIME: Duration = Duration::from_secs(5);
+
+/// What the IMDS listener knows.
+#[derive(Debug)]
+pub struct Service<C> {
+    /// The service.
+    pub imds: Imds,
+    /// What the refresh loop knows.
+    pub state: watch::Receiver<State>,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// The clock.
+    pub clock: C,
+}
+
+impl<C: Clock> Service<C> {
+    /// Answers a request, never waiting for anything but the request's own body.
+    pub async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        // Read before the answer, so that a client that waits for "100 Continue" gets it.
+        let has_body = !hyper::body::Body::is_end_stream(&body);
+        let (asked, answer) =
+            if has_body && imds_daemon::server::read_body(body, BODY_LIMIT, BODY_TIME).await.is_none() {
+                Imds::refuse_body()
+            } else {
+                let header = |name| head.headers.get(name).map(HeaderValue::as_bytes);
+                let request = ImdsRequest {
+                    method: &head.method,
+                    path: head.uri.path(),
+                    token: header(TOKEN),
+                    ttl: header(TOKEN_TTL),
+                    forwarded: head.headers.contains_key(FORWARDED_FOR),
+                };
+                let credentials = self.state.borrow().credentials.clone();
+                self.imds.respond(&request, credentials.as_deref(), self.clock.now())
+            };
+        self.metrics.answered(asked, answer.status);
+        log::trace!(path = head.uri.path(), status = answer.status.as_u16(); "answered {}", head.method);
+        write(answer, &head.method)
+    }
+}
+
+/// Writes an answer with the headers of the real service; hyper adds `Date` and `Content-Length`.
+fn write(answer: Answer, method: &Method) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(answer.body));
+    *response.status_mut() = answer.status;
+    let headers = response.headers_mut();
+    headers.insert(header::SERVER, SERVER);
+    match answer.content_type {
+        ContentType::Plain => headers.insert(header::CONTENT_TYPE, PLAIN),
+        ContentType::Html => headers.insert(header::CONTENT_TYPE, HTML),
+    };
+    if answer.status.is_success() && *method != Method::PUT {
+        headers.insert(header::ACCEPT_RANGES, NO_RANGES);
+    }
+    if let Some(seconds) = answer.token_ttl {
+        headers.insert(TOKEN_TTL, seconds.into());
+    }
+    if let Some(allow) = answer.allow {
+        headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+    }
+    response
+}

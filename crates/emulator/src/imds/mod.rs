@@ -1,0 +1,216 @@
+//! IMDS itself: a request and what is known now in, an answer out. Pure: no socket, no clock, no STS.
+
+mod page;
+mod path;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use imds_contract::{HttpTokens, RoleArn};
+
+use crate::clock::Now;
+use crate::credentials::Credentials;
+use crate::token::{TokenKey, Ttl};
+use path::Resource;
+
+/// What is read of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path, without the query.
+    pub path: &'a str,
+    /// `X-aws-ec2-metadata-token`, where present.
+    pub token: Option<&'a [u8]>,
+    /// `X-aws-ec2-metadata-token-ttl-seconds`, where present.
+    pub ttl: Option<&'a [u8]>,
+    /// Whether there is an `X-Forwarded-For`: a proxy speaks for somebody else.
+    pub forwarded: bool,
+}
+
+/// What is answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The body.
+    pub body: Bytes,
+    /// Of the body.
+    pub content_type: ContentType,
+    /// `X-Aws-Ec2-Metadata-Token-Ttl-Seconds`: how long the token is still valid.
+    pub token_ttl: Option<u32>,
+    /// `Allow`, for a method that is not.
+    pub allow: Option<&'static str>,
+}
+
+/// What was asked for, for the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// Which kind of resource.
+    pub class: Class,
+    /// In which version of the protocol.
+    pub version: Version,
+}
+
+/// `Content-Type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentType {
+    /// `text/plain`: tokens, lists and, as in the real service, the document.
+    Plain,
+    /// `text/html`: errors.
+    Html,
+}
+
+/// Which kind of resource was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// A session token.
+    Token,
+    /// The role's name.
+    Roles,
+    /// The document.
+    Document,
+    /// The list of versions.
+    Versions,
+    /// Everything else.
+    Other,
+}
+
+/// Which version of the protocol the client spoke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// Without a session token.
+    V1,
+    /// With one, or asking for one.
+    V2,
+}
+
+const ALLOW_TOKEN: &str = "OPTIONS, PUT";
+const ALLOW_DATA: &str = "OPTIONS, GET, HEAD";
+
+/// The service: what does not change in the life of the process.
+#[derive(Debug)]
+pub struct Imds {
+    role: RoleArn,
+    http_tokens: HttpTokens,
+    tokens: TokenKey,
+}
+
+impl Imds {
+    /// The service of one role.
+    pub fn new(role: RoleArn, http_tokens: HttpTokens, tokens: TokenKey) -> Self {
+        Self { role, http_tokens, tokens }
+    }
+
+    /// Answers a request with the credentials that there are.
+    pub fn respond(
+        &self,
+        request: &Request<'_>,
+        credentials: Option<&Credentials>,
+        now: Now,
+    ) -> (Asked, Answer) {
+        let resource = Resource::of(request.path);
+        let class = match resource {
+            Resource::Token | Resource::TokenWithSlash => Class::Token,
+            Resource::Roles => Class::Roles,
+            Resource::Role(_) => Class::Document,
+            Resource::Root => Class::Versions,
+            Resource::Unknown | Resource::Malformed => Class::Other,
+        };
+        let speaks_v2 = request.token.is_some() || class == Class::Token;
+        let version = if speaks_v2 { Version::V2 } else { Version::V1 };
+        (Asked { class, version }, self.decide(request, &resource, credentials, now))
+    }
+
+    /// The answer to a request whose body was too long, too slow or broken off.
+    pub fn refuse_body() -> (Asked, Answer) {
+        let asked = Asked { class: Class::Other, version: Version::V1 };
+        (asked, Answer::page(StatusCode::PAYLOAD_TOO_LARGE))
+    }
+
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        resource: &Resource<'_>,
+        credentials: Option<&Credentials>,
+        now: Now,
+    ) -> Answer {
+        if request.forwarded {
+            return Answer::empty(StatusCode::FORBIDDEN);
+        }
+        let token_path = matches!(resource, Resource::Token | Resource::TokenWithSlash);
+        let allow = if token_path { ALLOW_TOKEN } else { ALLOW_DATA };
+        match (request.method, resource) {
+            (_, Resource::Malformed) => Answer::page(StatusCode::BAD_REQUEST),
+            (&Method::OPTIONS, _) => Answer { allow: Some(allow), ..Answer::empty(StatusCode::OK) },
+            (&Method::PUT, Resource::Token) => self.issue_token(request.ttl, now.boot),
+            (&Method::PUT, Resource::TokenWithSlash) => Answer::empty(StatusCode::FORBIDDEN),
+            (&Method::GET | &Method::HEAD, _) if !token_path => match self.authorize(request.token, now.boot)
+            {
+                Ok(token_ttl) => Answer { token_ttl, ..self.read(resource, credentials, now) },
+                Err(Unauthorized) => Answer::page(StatusCode::UNAUTHORIZED),
+            },
+            _ => Answer { allow: Some(allow), ..Answer::page(StatusCode::METHOD_NOT_ALLOWED) },
+        }
+    }
+
+    fn issue_token(&self, ttl: Option<&[u8]>, now: Duration) -> Answer {
+        let Some(ttl) = ttl.and_then(Ttl::parse) else { return Answer::page(StatusCode::BAD_REQUEST) };
+        match self.tokens.seal(ttl, now) {
+            Ok(token) => Answer { token_ttl: Some(ttl.as_secs()), ..Answer::plain(token.into()) },
+            Err(_) => Answer::page(StatusCode::SERVICE_UNAVAILABLE),
+        }
+    }
+
+    /// Checks the token: how long it is still valid, or `None` where none was sent and none is needed. A token that is
+    /// present must be good even where none is needed: clients test for IMDSv2 that way.
+    fn authorize(&self, token: Option<&[u8]>, now: Duration) -> Result<Option<u32>, Unauthorized> {
+        match (token, self.http_tokens) {
+            (Some(token), _) => self.tokens.open(token, now).map(Some).ok_or(Unauthorized),
+            (None, HttpTokens::Optional) => Ok(None),
+            (None, HttpTokens::Required) => Err(Unauthorized),
+        }
+    }
+
+    fn read(&self, resource: &Resource<'_>, credentials: Option<&Credentials>, now: Now) -> Answer {
+        let valid = credentials.filter(|credentials| credentials.are_valid(now));
+        match (resource, valid) {
+            (Resource::Root, _) => Answer::plain(Bytes::from_static(page::VERSIONS.as_bytes())),
+            (Resource::Role(role), _) if role != self.role.name() => Answer::page(StatusCode::NOT_FOUND),
+            (Resource::Roles | Resource::Role(_), None) => Answer::page(StatusCode::SERVICE_UNAVAILABLE),
+            (Resource::Roles, Some(_)) => Answer::plain(Bytes::copy_from_slice(self.role.name().as_bytes())),
+            (Resource::Role(_), Some(credentials)) => Answer::plain(credentials.document()),
+            _ => Answer::page(StatusCode::NOT_FOUND),
+        }
+    }
+}
+
+/// The token is missing where one is needed, or is none of ours, or has expired.
+struct Unauthorized;
+
+impl Answer {
+    fn plain(body: Bytes) -> Self {
+        Self { body, content_type: ContentType::Plain, ..Self::empty(StatusCode::OK) }
+    }
+
+    fn empty(status: StatusCode) -> Self {
+        Self { status, body: Bytes::new(), content_type: ContentType::Plain, token_ttl: None, allow: None }
+    }
+
+    /// The service's error page for this status.
+    fn page(status: StatusCode) -> Self {
+        let body = match status {
+            StatusCode::BAD_REQUEST => page::BAD_REQUEST,
+            StatusCode::UNAUTHORIZED => page::UNAUTHORIZED,
+            StatusCode::METHOD_NOT_ALLOWED => page::NOT_ALLOWED,
+            StatusCode::PAYLOAD_TOO_LARGE => page::PAYLOAD_TOO_LARGE,
+            StatusCode::SERVICE_UNAVAILABLE => page::UNAVAILABLE,
+            _ => page::NOT_FOUND,
+        };
+        Self { body: body.into(), content_type: ContentType::Html, ..Self::empty(status) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

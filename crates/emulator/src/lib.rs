@@ -1,0 +1,197 @@
+//! The sidecar: serves the credential part of IMDS on loopback, with credentials from STS.
+//!
+//! Data flows one way: [`config`] → [`run`] → the refresh loop ([`refresh`], told when by [`schedule`], asking through
+//! [`exchange`]) → a watch channel ([`refresh::State`]) → the listeners ([`http`] for IMDS, [`admin`] for health and
+//! metrics). What decides is pure and takes the time as an argument: [`imds`], [`token`], [`schedule`], [`credentials`].
+
+pub mod admin;
+pub mod clock;
+pub mod config;
+pub mod credentials;
+pub mod exchange;
+pub mod http;
+pub mod imds;
+pub mod metrics;
+pub mod refresh;
+pub mod schedule;
+pub mod token;
+pub mod wait;
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use imds_contract::{SessionDuration, address};
+use imds_daemon::server::{self, Limits};
+use imds_daemon::shutdown::{Shutdown, Signals};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use clock::{Clock as _, SystemClock};
+use config::Config;
+use exchange::StsExchange;
+
+/// The admin listener serves the kubelet and one or two scrapers.
+const ADMIN_LIMITS: Limits =
+    Limits { connections: 32, head_time: Duration::from_secs(15), head_bytes: 8 * 1024 };
+
+/// Why the emulator could not start.
+#[derive(Debug)]
+pub enum Error {
+    /// An address could not be listened on.
+    Listen(SocketAddr, io::Error),
+    /// The system gave no random bytes for the key of the session tokens.
+    Random,
+    /// The signals that end the program could not be caught.
+    Signals(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen(address, error) => write!(f, "can't listen on {address}: {error}"),
+            Self::Random => f.write_str("can't get random bytes from the system"),
+            Self::Signals(error) => write!(f, "can't catch signals: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Serves until told to stop by a signal.
+pub async fn run(config: Config) -> Result<(), Error> {
+    // Destructured whole, so that a new setting can't be forgotten here.
+    let Config {
+        role_arn,
+        token_file,
+        listen,
+        admin_listen,
+        session_name,
+        session_duration,
+        http_tokens,
+        start_timeout,
+        grace_period,
+        log_level: _,
+        sts,
+    } = config;
+    let clock = SystemClock;
+    let start = clock.now();
+    let signals = Signals::new().map_err(Error::Signals)?;
+    let listeners = bind_imds(listen)?;
+    let admin_listener = bind_admin(admin_listen)?;
+    log::info!(
+        role:% = role_arn,
+        session:% = session_name,
+        sts = sts.endpoint().url(),
+        imds:% = Addresses(&listeners),
+        admin:% = Addresses(std::slice::from_ref(&admin_listener)),
+        version = env!("CARGO_PKG_VERSION");
+        "serving IMDS"
+    );
+    if session_duration < SessionDuration::DEFAULT {
+        log::warn!(
+            session_duration_seconds = session_duration.as_secs();
+            "a session shorter than 3600 s can't keep 25 minutes left: some AWS SDKs go on with expired credentials"
+        );
+    }
+
+    let metrics = Arc::new(metrics::Metrics::new(start.wall));
+    let (state_sender, state) = watch::channel(refresh::State::default());
+    let (stop, shutdown) = Shutdown::channel();
+    let tokens = token::TokenKey::generate().map_err(|_| Error::Random)?;
+    let imds = Arc::new(http::Service {
+        imds: imds::Imds::new(role_arn.clone(), http_tokens, tokens),
+        state: state.clone(),
+        metrics: Arc::clone(&metrics),
+        clock,
+    });
+    let admin = Arc::new(admin::Admin { state, metrics: Arc::clone(&metrics), clock, start, start_timeout });
+    let exchange = StsExchange { client: sts, role_arn, session_name, session_duration, token_file };
+
+    let refreshing = tokio::spawn(refresh::run(exchange, clock, metrics, state_sender));
+    let mut serving = tokio::task::JoinSet::new();
+    for listener in listeners {
+        let imds = Arc::clone(&imds);
+        let handle = move |request| {
+            let imds = Arc::clone(&imds);
+            async move { imds.respond(request).await }
+        };
+        serving.spawn(server::serve(listener, Limits::default(), handle, shutdown.clone()));
+    }
+    let handle = move |request| {
+        let admin = Arc::clone(&admin);
+        async move { admin.respond(&request) }
+    };
+    serving.spawn(server::serve(admin_listener, ADMIN_LIMITS, handle, shutdown));
+
+    signals.ended(grace_period).await;
+    drop(stop);
+    while serving.join_next().await.is_some() {}
+    refreshing.abort();
+    log::info!("stopped");
+    Ok(())
+}
+
+/// Binds the IMDS listeners. An IPv6 address is left out where the Pod has no IPv6, as long as one address is served.
+fn bind_imds(listen: Vec<SocketAddr>) -> Result<Vec<TcpListener>, Error> {
+    let addresses = if listen.is_empty() {
+        vec![
+            SocketAddr::from((Ipv4Addr::LOCALHOST, address::EMULATOR_PORT)),
+            SocketAddr::from((Ipv6Addr::LOCALHOST, address::EMULATOR_PORT)),
+        ]
+    } else {
+        listen
+    };
+    let mut listeners = Vec::new();
+    let mut left_out = None;
+    for address in addresses {
+        match server::bind(address) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if address.is_ipv6() && is_absent(&error) => {
+                log::info!(address:% = address, error:% = error; "no IPv6 here: left out");
+                left_out = Some(Error::Listen(address, error));
+            }
+            Err(error) => return Err(Error::Listen(address, error)),
+        }
+    }
+    match left_out {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok(listeners),
+    }
+}
+
+/// By default on every address of the Pod: one socket for IPv6 and IPv4, or IPv4 alone where there is no IPv6.
+fn bind_admin(listen: Option<SocketAddr>) -> Result<TcpListener, Error> {
+    let every = |ip: IpAddr| SocketAddr::from((ip, address::ADMIN_PORT));
+    let address = listen.unwrap_or(every(Ipv6Addr::UNSPECIFIED.into()));
+    match server::bind(address) {
+        Err(error) if listen.is_none() && is_absent(&error) => {
+            let address = every(Ipv4Addr::UNSPECIFIED.into());
+            server::bind(address).map_err(|error| Error::Listen(address, error))
+        }
+        bound => bound.map_err(|error| Error::Listen(address, error)),
+    }
+}
+
+/// Whether the error says that the machine has no such address or address family.
+fn is_absent(error: &io::Error) -> bool {
+    let absent = [rustix::io::Errno::AFNOSUPPORT, rustix::io::Errno::ADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| absent.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+struct Addresses<'a>(&'a [TcpListener]);
+
+impl fmt::Display for Addresses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, listener) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            match listener.local_addr() {
+                Ok(address) => write!(f, "{separator}{address}")?,
+                Err(error) => write!(f, "{separator}{error}")?,
+            }
+        }
+        Ok(())
+    }
+}

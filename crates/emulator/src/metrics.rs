@@ -1,0 +1,143 @@
+//! What `/metrics` tells. Every name and label is listed in `docs/metrics.md`.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::StatusCode;
+use imds_daemon::metrics::{Counter, Histogram, Kind, Text};
+
+use crate::clock::Now;
+use crate::imds::{Asked, Class, Version};
+use crate::refresh::State;
+
+const CLASSES: [(Class, &str); 5] = [
+    (Class::Token, "token"),
+    (Class::Roles, "roles"),
+    (Class::Document, "document"),
+    (Class::Versions, "versions"),
+    (Class::Other, "other"),
+];
+const VERSIONS: [(Version, &str); 2] = [(Version::V1, "v1"), (Version::V2, "v2")];
+const CODES: [&str; 9] = ["200", "400", "401", "403", "404", "405", "413", "503", "other"];
+
+/// The counters of a process.
+#[derive(Debug)]
+pub struct Metrics {
+    requests: [[[Counter; CODES.len()]; VERSIONS.len()]; CLASSES.len()],
+    imds_v1: Counter,
+    /// Outcomes are few and an exchange is rare: a list under a lock.
+    exchanges: Mutex<Vec<(&'static str, u64)>>,
+    exchange_time: Histogram<8>,
+    start: SystemTime,
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new(start: SystemTime) -> Self {
+        Self {
+            requests: [const { [const { [const { Counter::new() }; CODES.len()] }; VERSIONS.len()] };
+                CLASSES.len()],
+            imds_v1: Counter::new(),
+            exchanges: Mutex::new(Vec::new()),
+            exchange_time: Histogram::new([25, 50, 100, 250, 500, 1000, 5000, 15_000]),
+            start,
+        }
+    }
+
+    /// Counts an answered request.
+    pub fn answered(&self, asked: Asked, status: StatusCode) {
+        let code = match status {
+            StatusCode::OK => 0,
+            StatusCode::BAD_REQUEST => 1,
+            StatusCode::UNAUTHORIZED => 2,
+            StatusCode::FORBIDDEN => 3,
+            StatusCode::NOT_FOUND => 4,
+            StatusCode::METHOD_NOT_ALLOWED => 5,
+            StatusCode::PAYLOAD_TOO_LARGE => 6,
+            StatusCode::SERVICE_UNAVAILABLE => 7,
+            _ => 8,
+        };
+        let (class, version) = (asked.class as usize, asked.version as usize);
+        let counter = self.requests.get(class).and_then(|class| class.get(version)?.get(code));
+        counter.into_iter().for_each(Counter::increment);
+        let reads_credentials = matches!(asked.class, Class::Roles | Class::Document);
+        if status == StatusCode::OK && asked.version == Version::V1 && reads_credentials {
+            self.imds_v1.increment();
+        }
+    }
+
+    /// Counts an exchange with STS.
+    pub fn exchanged(&self, outcome: &'static str, time: Duration) {
+        let mut exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
+        match exchanges.iter_mut().find(|(known, _)| *known == outcome) {
+            Some((_, count)) => *count += 1,
+            None => exchanges.push((outcome, 1)),
+        }
+        self.exchange_time.observe(time);
+    }
+
+    /// The page.
+    pub fn render(&self, state: &State, now: Now) -> String {
+        let mut text = Text::default();
+        let mut requests = text.family(
+            "imds_emulator_requests_total",
+            Kind::Counter,
+            "Requests answered, by kind of path, IMDS version and status.",
+        );
+        for (by_version, (_, path)) in self.requests.iter().zip(CLASSES) {
+            for (by_code, (_, version)) in by_version.iter().zip(VERSIONS) {
+                for (counter, code) in by_code.iter().zip(CODES).filter(|(counter, _)| counter.get() > 0) {
+                    requests.sample(&[("path", path), ("version", version), ("code", code)], counter.get());
+                }
+            }
+        }
+        text.family(
+            "imds_emulator_imdsv1_reads_total",
+            Kind::Counter,
+            "Role names and documents served without a session token (IMDSv1).",
+        )
+        .sample(&[], self.imds_v1.get());
+        let mut exchanges = text.family(
+            "imds_emulator_sts_exchanges_total",
+            Kind::Counter,
+            "Exchanges with STS, by outcome.",
+        );
+        for (outcome, count) in self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            exchanges.sample(&[("outcome", outcome)], count);
+        }
+        text.histogram(
+            "imds_emulator_sts_exchange_duration_seconds",
+            "How long exchanges with STS took.",
+            &self.exchange_time,
+        );
+        let held = state.credentials.as_deref();
+        text.family(
+            "imds_emulator_credentials_valid",
+            Kind::Gauge,
+            "1 while valid credentials are served, else 0.",
+        )
+        .sample(&[], u8::from(held.is_some_and(|held| held.are_valid(now))));
+        if let Some(held) = held {
+            text.family(
+                "imds_emulator_credentials_expiration_timestamp_seconds",
+                Kind::Gauge,
+                "When the credentials that were last obtained expire, as STS said.",
+            )
+            .sample(&[], unix_seconds(held.expiration()));
+        }
+        text.family("imds_emulator_build_info", Kind::Gauge, "1; the labels tell the build.")
+            .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+        text.family(
+            "process_start_time_seconds",
+            Kind::Gauge,
+            "Start time of the process since unix epoch in seconds.",
+        )
+        .sample(&[], unix_seconds(self.start));
+        text.into_string()
+    }
+}
+
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

@@ -1,0 +1,94 @@
+//! The loop that keeps credentials fresh. It alone talks to STS and it alone changes what is served, so one exchange is
+//! in flight whatever asks, and a failure can never take valid credentials away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::clock::{Clock, Now};
+use crate::credentials::Credentials;
+use crate::exchange::{Exchange, Failure};
+use crate::metrics::Metrics;
+use crate::schedule::{Schedule, Step};
+use imds_sts::Remedy;
+
+/// What is known now: the last good credentials, and why the last exchange failed if it did.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// The last good credentials, kept until better ones replace them. Whether they are still valid is asked at each use.
+    pub credentials: Option<Arc<Credentials>>,
+    /// Why the last exchange failed; none after a success.
+    pub failure: Option<Arc<Failure>>,
+}
+
+/// Runs until the receivers of `state` are gone.
+pub async fn run(
+    exchange: impl Exchange,
+    clock: impl Clock,
+    metrics: Arc<Metrics>,
+    state: watch::Sender<State>,
+) {
+    let mut schedule = Schedule::new();
+    while !state.is_closed() {
+        match schedule.next(clock.now()) {
+            Step::Wait(time) => tokio::select! {
+                () = tokio::time::sleep(time) => {}
+                () = state.closed() => {}
+            },
+            Step::Exchange => {
+                log::debug!("asking STS for credentials");
+                let asked = clock.now();
+                let outcome = exchange.exchange().await;
+                let now = clock.now();
+                let outcome =
+                    outcome.and_then(|answer| Credentials::new(&answer, now).ok_or_else(already_expired));
+                metrics.exchanged(
+                    outcome.as_ref().map_or_else(|failure| failure.kind, |_| "success"),
+                    now.boot.saturating_sub(asked.boot),
+                );
+                schedule = match outcome {
+                    Ok(credentials) => succeeded(&state, credentials, now),
+                    Err(failure) => failed(&state, &schedule, failure, now),
+                };
+            }
+        }
+    }
+}
+
+fn succeeded(state: &watch::Sender<State>, credentials: Credentials, now: Now) -> Schedule {
+    let schedule = Schedule::succeeded(credentials.life(), now, fastrand::f64());
+    log::info!(
+        expiration:% = humantime::format_rfc3339_seconds(credentials.expiration()),
+        refresh_in_seconds = schedule.wait(now).as_secs();
+        "got credentials from STS"
+    );
+    state.send_modify(|state| *state = State { credentials: Some(Arc::new(credentials)), failure: None });
+    schedule
+}
+
+fn failed(state: &watch::Sender<State>, before: &Schedule, failure: Failure, now: Now) -> Schedule {
+    let schedule = before.failed(failure.remedy, failure.retry_after, now, fastrand::f64());
+    let left = state.borrow().credentials.as_ref().map_or(Duration::ZERO, |held| held.remaining(now));
+    log::warn!(
+        reason = failure.kind,
+        failures = schedule.failures(),
+        retry_in_seconds = schedule.wait(now).as_secs(),
+        credentials_left_seconds = left.as_secs();
+        "can't get credentials: {failure}"
+    );
+    state.send_modify(|state| state.failure = Some(Arc::new(failure)));
+    schedule
+}
+
+fn already_expired() -> Failure {
+    Failure {
+        kind: "expired_answer",
+        message: "STS's answer holds credentials that have already expired".to_owned(),
+        remedy: Remedy::Retry,
+        retry_after: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,10 @@
+//! The real program as a process, beside a local STS: on its socket ([`imds`]) and through its life ([`life`]).
+#![expect(clippy::disallowed_methods, reason = "a test of a process measures real time")]
+
+// `cfg(test)` tells clippy that helpers, too, may unwrap.
+#[cfg(test)]
+mod imds;
+#[cfg(test)]
+mod life;
+#[cfg(test)]
+mod support;

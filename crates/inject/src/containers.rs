@@ -1,0 +1,172 @@
+//! What is added to a Pod: two containers, a volume, and where asked for an environment variable and a sysctl.
+//!
+//! Every field that bears on security is set, so that no default of the Pod's own `securityContext` changes it.
+
+use std::collections::BTreeMap;
+
+use imds_contract::{Interception, address, environment, pod};
+use serde_json::{Map, Value, json};
+
+use crate::quantity::Quantity;
+use crate::session_name::Variable;
+use crate::settings::{Resources, Settings, Sidecar};
+use crate::wishes::Wishes;
+
+/// How many seconds before kubelet's SIGKILL a classic sidecar stops by itself.
+const BEFORE_THE_KILL: u64 = 5;
+
+/// A native sidecar is stopped after the user's containers have ended: nobody is left to serve.
+const NATIVE_GRACE_PERIOD: u64 = 1;
+
+/// How long the emulator's own start timeout is by default, in seconds (its `--start-timeout`).
+const START_TIMEOUT: u32 = 30;
+
+/// kubelet kills a sidecar that has not started in time; the emulator, whose `/startupz` says yes after its own timeout,
+/// must always be faster. In seconds.
+const START_SLACK: u32 = 30;
+
+/// The init container that puts the interception in place; none for `endpoint`, which intercepts nothing.
+pub(crate) fn redirect(settings: &Settings, wishes: &Wishes) -> Option<Value> {
+    let args = match wishes.interception {
+        Interception::Redirect => {
+            json!(["--mode", wishes.interception.as_str(), "--to-port", address::EMULATOR_PORT.to_string()])
+        }
+        Interception::Address => json!(["--mode", wishes.interception.as_str()]),
+        Interception::Endpoint => return None,
+    };
+    let mut container = container(pod::REDIRECT_CONTAINER, pod::REDIRECT_COMMAND, settings, wishes);
+    container.insert("args".to_owned(), args);
+    // By these the program knows the node's own network namespace, which it must not touch.
+    let env = [
+        field_variable(environment::POD_IPS, "status.podIPs"),
+        field_variable(environment::HOST_IP, "status.hostIP"),
+    ];
+    container.insert("env".to_owned(), json!(env));
+    container.insert("securityContext".to_owned(), security_context(pod::REDIRECT_UID, &["NET_ADMIN"]));
+    Some(container.into())
+}
+
+/// The sidecar. `termination_grace_period` is the Pod's, in seconds.
+pub(crate) fn emulator(settings: &Settings, wishes: &Wishes, termination_grace_period: u64) -> Value {
+    let mut container = container(pod::EMULATOR_CONTAINER, pod::EMULATOR_COMMAND, settings, wishes);
+    let grace_period = match settings.sidecar {
+        Sidecar::Native => {
+            container.insert("restartPolicy".to_owned(), json!("Always"));
+            NATIVE_GRACE_PERIOD
+        }
+        Sidecar::Classic => {
+            // kubelet starts the next container once this has returned.
+            let gate = json!({"exec": {"command": [pod::EMULATOR_COMMAND, "--wait"]}});
+            container.insert("lifecycle".to_owned(), json!({"postStart": gate}));
+            // All containers are stopped at once: the others still want credentials while they drain.
+            termination_grace_period.saturating_sub(BEFORE_THE_KILL).max(1)
+        }
+    };
+    container.insert("env".to_owned(), emulator_env(settings, wishes, grace_period).into());
+    // No readiness probe: an STS that is down must not take the Pod out of its Services.
+    container.insert("startupProbe".to_owned(), probe("/startupz", 1, start_timeout(settings) + START_SLACK));
+    container.insert("livenessProbe".to_owned(), probe("/livez", 10, 3));
+    container.insert("securityContext".to_owned(), security_context(pod::EMULATOR_UID, &[]));
+    let mount = json!({"name": pod::TOKEN_VOLUME, "mountPath": pod::TOKEN_MOUNT_PATH, "readOnly": true});
+    container.insert("volumeMounts".to_owned(), json!([mount]));
+    container.into()
+}
+
+/// The volume with the service-account token that STS is shown.
+pub(crate) fn token_volume(settings: &Settings) -> Value {
+    json!({
+        "name": pod::TOKEN_VOLUME,
+        "projected": {"sources": [{"serviceAccountToken": {
+            "audience": settings.token_audience,
+            "expirationSeconds": pod::TOKEN_EXPIRATION_SECONDS,
+            "path": pod::TOKEN_FILE_NAME,
+        }}]},
+    })
+}
+
+/// What a user's container is told where nothing is intercepted. Some clients join the paths without a slash of their own.
+pub(crate) fn endpoint_variable() -> Value {
+    let url = format!("http://127.0.0.1:{}/", address::EMULATOR_PORT);
+    variable(environment::EC2_METADATA_SERVICE_ENDPOINT, &url)
+}
+
+fn container(name: &str, command: &str, settings: &Settings, wishes: &Wishes) -> Map<String, Value> {
+    let mut container = Map::new();
+    container.insert("name".to_owned(), json!(name));
+    container.insert("image".to_owned(), json!(settings.image));
+    if let Some(policy) = settings.image_pull_policy {
+        container.insert("imagePullPolicy".to_owned(), json!(policy));
+    }
+    container.insert("command".to_owned(), json!([command]));
+    let Resources { requests, limits } = &wishes.resources;
+    let resources = json!({"requests": resource_list(requests), "limits": resource_list(limits)});
+    container.insert("resources".to_owned(), resources);
+    // What the program said last is in `kubectl describe pod`.
+    container.insert("terminationMessagePolicy".to_owned(), json!("FallbackToLogsOnError"));
+    container
+}
+
+fn resource_list(quantities: &BTreeMap<String, Quantity>) -> Map<String, Value> {
+    quantities.iter().map(|(name, quantity)| (name.clone(), quantity.as_str().into())).collect()
+}
+
+fn security_context(uid: u32, capabilities: &[&str]) -> Value {
+    let mut of_capabilities = json!({"drop": ["ALL"]});
+    if let (false, Some(fields)) = (capabilities.is_empty(), of_capabilities.as_object_mut()) {
+        fields.insert("add".to_owned(), json!(capabilities));
+    }
+    json!({
+        "privileged": false,
+        "allowPrivilegeEscalation": false,
+        "capabilities": of_capabilities,
+        "readOnlyRootFilesystem": true,
+        "runAsNonRoot": true,
+        "runAsUser": uid,
+        "runAsGroup": uid,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    })
+}
+
+fn emulator_env(settings: &Settings, wishes: &Wishes, grace_period: u64) -> Vec<Value> {
+    let token_file = format!("{}/{}", pod::TOKEN_MOUNT_PATH, pod::TOKEN_FILE_NAME);
+    let mut env = vec![
+        variable(environment::ROLE_ARN, wishes.role.as_str()),
+        variable(environment::TOKEN_FILE, &token_file),
+    ];
+    env.extend(wishes.region.as_ref().map(|region| variable(environment::REGION, region.as_str())));
+    // kubelet expands references to variables that stand before.
+    let used = Variable::ALL.into_iter().filter(|variable| wishes.session_name.uses(*variable));
+    env.extend(used.map(|variable| field_variable(variable.environment(), variable.field_path())));
+    env.push(variable(environment::SESSION_NAME, &wishes.session_name.render()));
+    env.push(variable(environment::SESSION_DURATION, &wishes.session_duration.to_string()));
+    env.push(variable(environment::HTTP_TOKENS, wishes.http_tokens.as_str()));
+    env.push(variable(environment::GRACE_PERIOD, &grace_period.to_string()));
+    if wishes.interception == Interception::Address {
+        let (ipv4, ipv6, port) = (address::IMDS_IPV4, address::IMDS_IPV6, address::IMDS_PORT);
+        env.push(variable(environment::LISTEN, &format!("{ipv4}:{port},[{ipv6}]:{port}")));
+    }
+    env.extend(settings.emulator_env.iter().map(|(name, value)| variable(name, value)));
+    env
+}
+
+fn start_timeout(settings: &Settings) -> u32 {
+    let set = settings.emulator_env.iter().find(|(name, _)| *name == environment::START_TIMEOUT);
+    set.and_then(|(_, value)| value.parse().ok()).map_or(START_TIMEOUT, |seconds: u32| seconds.min(3600))
+}
+
+fn variable(name: &str, value: &str) -> Value {
+    json!({"name": name, "value": value})
+}
+
+fn field_variable(name: &str, field_path: &str) -> Value {
+    json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": field_path}}})
+}
+
+fn probe(path: &str, period_seconds: u32, failure_threshold: u32) -> Value {
+    json!({
+        "httpGet": {"path": path, "port": address::ADMIN_PORT},
+        "periodSeconds": period_seconds,
+        "timeoutSeconds": 2,
+        "failureThreshold": failure_threshold,
+    })
+}

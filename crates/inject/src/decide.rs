@@ -1,0 +1,229 @@
+//! The decision itself.
+
+use std::fmt;
+
+use imds_contract::{Interception, RoleArn, annotation, environment, pod};
+use serde_json::{Value, json};
+
+use crate::containers;
+use crate::patch::{self, Misplaced, Misshapen, Operation, Patch};
+use crate::pod::{
+    ANNOTATIONS, CONTAINERS, INIT_CONTAINERS, PodView, SYSCTLS, UNPRIVILEGED_PORT_START, VOLUMES, is_named,
+};
+use crate::reason::Reason;
+use crate::settings::{Settings, Sidecar};
+use crate::wishes::Wishes;
+
+/// Where `kubectl logs` and `exec` go when no container is named. Source: kubectl's documentation of the annotation.
+const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
+/// What the Pod's own document does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Context<'a> {
+    /// The namespace that the Pod is created in.
+    pub namespace: &'a str,
+}
+
+/// What becomes of a Pod.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// The emulator is added.
+    Inject(Injection),
+    /// The Pod is left as it is.
+    Skip(Reason),
+    /// The Pod is not admitted.
+    Refuse(Reason),
+}
+
+/// What is added to a Pod, and what that means.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Injection {
+    /// The patch. Never empty.
+    pub operations: Vec<Operation>,
+    /// The role whose credentials the Pod gets.
+    pub role: RoleArn,
+    /// How requests are intercepted.
+    pub interception: Interception,
+    /// How the emulator is put into the Pod.
+    pub sidecar: Sidecar,
+    /// The subject of the Pod's token, which the role's trust policy has to allow:
+    /// `system:serviceaccount:NAMESPACE:NAME`.
+    pub subject: String,
+}
+
+impl Injection {
+    /// The Pod with the patch applied. The error means that the injection was decided for another Pod.
+    pub fn apply_to(&self, pod: &Value) -> Result<Value, Misplaced> {
+        let mut pod = pod.clone();
+        patch::apply(&mut pod, &self.operations)?;
+        Ok(pod)
+    }
+}
+
+impl From<Reason> for Decision {
+    fn from(reason: Reason) -> Self {
+        if reason.is_refusal() { Self::Refuse(reason) } else { Self::Skip(reason) }
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inject(injection) => {
+                let Injection { role, interception, sidecar, .. } = injection;
+                write!(f, "injected: role {role}, interception {interception}, {sidecar} sidecar")
+            }
+            Self::Skip(reason) => write!(f, "left as it is: {reason}"),
+            Self::Refuse(reason) => write!(f, "refused: {reason}"),
+        }
+    }
+}
+
+/// Decides what becomes of the Pod, given as raw JSON.
+pub fn decide(settings: &Settings, pod: &Value, context: &Context<'_>) -> Decision {
+    match injection(settings, pod, context) {
+        Ok(injection) => Decision::Inject(injection),
+        Err(reason) => reason.into(),
+    }
+}
+
+impl From<Misshapen> for Reason {
+    fn from(Misshapen { path }: Misshapen) -> Self {
+        Self::Malformed { path }
+    }
+}
+
+fn injection(settings: &Settings, raw: &Value, context: &Context<'_>) -> Result<Injection, Reason> {
+    let pod = PodView(raw);
+    check_label(pod)?;
+    if pod.items(CONTAINERS).is_empty() {
+        return Err(Reason::Malformed { path: CONTAINERS.to_owned() });
+    }
+    if pod.is_mirror() {
+        return Err(Reason::MirrorPod);
+    }
+    check_names(pod)?;
+    if pod.uses_host_network() {
+        return Err(Reason::HostNetwork);
+    }
+    if pod.is_windows() {
+        return Err(Reason::Windows);
+    }
+    let wishes = Wishes::of(pod, settings)?;
+    let operations = operations(settings, &wishes, pod)?;
+    let Wishes { role, interception, .. } = wishes;
+    let subject = format!("system:serviceaccount:{}:{}", context.namespace, pod.service_account());
+    Ok(Injection { operations, role, interception, sidecar: settings.sidecar, subject })
+}
+
+fn check_label(pod: PodView<'_>) -> Result<(), Reason> {
+    match pod.enabled_label() {
+        None | Some(Value::Null) => Err(Reason::NotLabelled),
+        Some(Value::String(value)) if value == annotation::ENABLED_VALUE => Ok(()),
+        Some(Value::String(value)) => Err(Reason::Disabled { value: value.clone() }),
+        Some(other) => Err(Reason::Disabled { value: other.to_string() }),
+    }
+}
+
+/// Ours is what came with the status annotation and is whole; only then is the Pod injected already.
+fn check_names(pod: PodView<'_>) -> Result<(), Reason> {
+    let status = pod.annotation(annotation::STATUS);
+    let emulator = pod.has_container(pod::EMULATOR_CONTAINER);
+    let redirect = pod.has_container(pod::REDIRECT_CONTAINER);
+    let volume = pod.has_token_volume();
+    if let Some(status) = status
+        && emulator
+        && volume
+        && (redirect || tells_endpoint(status))
+    {
+        return Err(Reason::AlreadyInjected);
+    }
+    if emulator {
+        return Err(Reason::container_taken(pod::EMULATOR_CONTAINER));
+    }
+    if redirect {
+        return Err(Reason::container_taken(pod::REDIRECT_CONTAINER));
+    }
+    if volume {
+        return Err(Reason::token_volume_taken());
+    }
+    if status.is_some() {
+        return Err(Reason::status_taken());
+    }
+    Ok(())
+}
+
+/// The value of the status annotation.
+fn status(interception: Interception, sidecar: Sidecar) -> String {
+    format!("injected; interception={interception}; sidecar={sidecar}")
+}
+
+/// Whether the injection that left this status needs no redirect.
+fn tells_endpoint(status_annotation: &Value) -> bool {
+    let endpoints =
+        [Sidecar::Native, Sidecar::Classic].map(|sidecar| status(Interception::Endpoint, sidecar));
+    endpoints.iter().any(|status| status_annotation.as_str() == Some(status))
+}
+
+fn operations(settings: &Settings, wishes: &Wishes, pod: PodView<'_>) -> Result<Vec<Operation>, Reason> {
+    let mut patch = Patch::new(pod.0);
+    // First, because it counts the user's containers as they stand.
+    if wishes.interception == Interception::Endpoint {
+        add_endpoint(&mut patch, pod)?;
+    }
+    patch.append(VOLUMES, containers::token_volume(settings))?;
+    let redirect = containers::redirect(settings, wishes);
+    let emulator = containers::emulator(settings, wishes, pod.termination_grace_period());
+    match settings.sidecar {
+        Sidecar::Native => {
+            patch.prepend(INIT_CONTAINERS, redirect.into_iter().chain([emulator]).collect())?;
+        }
+        Sidecar::Classic => {
+            if let Some(redirect) = redirect {
+                patch.prepend(INIT_CONTAINERS, vec![redirect])?;
+            }
+            patch.prepend(CONTAINERS, vec![emulator])?;
+            // `kubectl logs` and `exec` still mean the user's container.
+            if let Some(first) = pod.items(CONTAINERS).first().and_then(|container| container.get("name")) {
+                patch.set_absent(ANNOTATIONS, DEFAULT_CONTAINER, first.clone())?;
+            }
+        }
+    }
+    if wishes.interception == Interception::Address {
+        allow_imds_port(&mut patch, pod)?;
+    }
+    for secret in &settings.image_pull_secrets {
+        let secrets = "/spec/imagePullSecrets";
+        if !pod.items(secrets).iter().any(|item| is_named(item, secret)) {
+            patch.append(secrets, json!({"name": secret}))?;
+        }
+    }
+    let status = status(wishes.interception, settings.sidecar);
+    patch.set_absent(ANNOTATIONS, annotation::STATUS, status.into())?;
+    Ok(patch.into_operations())
+}
+
+/// Tells every container of the user where IMDS is, unless it is told already.
+fn add_endpoint(patch: &mut Patch<'_>, pod: PodView<'_>) -> Result<(), Misshapen> {
+    for array in [INIT_CONTAINERS, CONTAINERS] {
+        for (index, container) in pod.items(array).iter().enumerate() {
+            let env = container.get("env").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            if !env.iter().any(|variable| is_named(variable, environment::EC2_METADATA_SERVICE_ENDPOINT)) {
+                patch.append(&format!("{array}/{index}/env"), containers::endpoint_variable())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lets the emulator, which has no capability, listen on port 80. 0 is what containerd 2 sets for every Pod: a higher
+/// value could take a port from the user's containers.
+fn allow_imds_port(patch: &mut Patch<'_>, pod: PodView<'_>) -> Result<(), Reason> {
+    match pod.sysctl(UNPRIVILEGED_PORT_START) {
+        None => Ok(patch.append(SYSCTLS, json!({"name": UNPRIVILEGED_PORT_START, "value": "0"}))?),
+        Some(value) if value.parse().is_ok_and(|start: u16| start <= imds_contract::address::IMDS_PORT) => {
+            Ok(())
+        }
+        Some(value) => Err(Reason::PrivilegedPort { value: value.to_owned() }),
+    }
+}

@@ -1,0 +1,199 @@
+//! The command line of `local-sts`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use imds_contract::pod::TOKEN_AUDIENCE;
+use imds_contract::{RoleArn, SessionDuration};
+use imds_local_sts::{Claims, Config, Fault, Mode, Projection, Role, Transport};
+
+/// An STS for local use: really checks web identity tokens, issues plainly fake keys, fails on request.
+///
+/// Writes DIR/ca.pem, DIR/url and DIR/token/token (rotated as kubelet does, at 80 % of its life), prints one line when
+/// ready, and ends on SIGTERM or SIGINT. While it runs: POST /_local/fault with a SPEC as the body, POST
+/// /_local/token/rotate, GET /_local/exchanges.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Options {
+    /// Where to listen; port 0 takes any free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+
+    /// A role, and the service account that it trusts; repeatable. The token is the first one's.
+    #[arg(long = "role", required = true, value_name = "ARN=NAMESPACE:SERVICEACCOUNT")]
+    roles: Vec<Trust>,
+
+    /// The folder for everything that others need to know.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: PathBuf,
+
+    /// Whom the token names, where not the first role's service account.
+    #[arg(long, value_name = "NAMESPACE:SERVICEACCOUNT")]
+    subject: Option<ServiceAccount>,
+
+    /// The Pod that the token names.
+    #[arg(long, default_value = "local-pod")]
+    pod: String,
+
+    /// The life of a token, for example 1h.
+    #[arg(long, default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
+    token_lifetime: Duration,
+
+    /// Who may read the token file.
+    #[arg(long, default_value = "0600")]
+    token_mode: TokenMode,
+
+    /// The audience of the tokens that are minted and accepted.
+    #[arg(long, default_value = TOKEN_AUDIENCE)]
+    audience: String,
+
+    /// The longest session of every role, in seconds.
+    #[arg(long, default_value_t)]
+    max_session_duration: SessionDuration,
+
+    /// A further name or address of the certificate; repeatable.
+    #[arg(long = "name", value_name = "NAME")]
+    names: Vec<String>,
+
+    /// Speak plain HTTP; there is no ca.pem then.
+    #[arg(long, conflicts_with = "names")]
+    plain_http: bool,
+
+    /// How to fail from the start.
+    #[arg(long, default_value_t, value_name = "SPEC")]
+    pub(crate) fault: Fault,
+}
+
+impl Options {
+    /// What the library is to do. There is at least one role, else clap has refused.
+    pub(crate) fn config(&self) -> Config {
+        let first = self.roles.first().map(|trust| &trust.trusted);
+        let token = self.subject.as_ref().or(first).map(|account| Projection {
+            directory: self.state.join("token"),
+            mode: self.token_mode.into(),
+            claims: Claims {
+                audience: self.audience.clone(),
+                lifetime: self.token_lifetime,
+                ..Claims::new(&account.namespace, &account.name, &self.pod)
+            },
+        });
+        let role = |Trust { arn, trusted }: &Trust| Role {
+            max_session: self.max_session_duration,
+            ..Role::new(arn.clone(), &trusted.namespace, &trusted.name)
+        };
+        Config {
+            listen: self.listen,
+            transport: if self.plain_http {
+                Transport::Http
+            } else {
+                Transport::Https { names: self.names.clone() }
+            },
+            audience: self.audience.clone(),
+            roles: self.roles.iter().map(role).collect(),
+            token,
+        }
+    }
+}
+
+/// A role and whom it trusts.
+#[derive(Debug, Clone)]
+struct Trust {
+    arn: RoleArn,
+    trusted: ServiceAccount,
+}
+
+#[derive(Debug, Clone)]
+struct ServiceAccount {
+    namespace: String,
+    name: String,
+}
+
+impl FromStr for Trust {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // A role's name may hold `=`, a service account's can't.
+        let (arn, trusted) =
+            text.rsplit_once('=').ok_or("accepted: ARN=NAMESPACE:SERVICEACCOUNT".to_owned())?;
+        Ok(Self { arn: arn.parse().map_err(|error| format!("{error}"))?, trusted: trusted.parse()? })
+    }
+}
+
+impl FromStr for ServiceAccount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => Err("accepted: NAMESPACE:SERVICEACCOUNT".to_owned()),
+        }
+    }
+}
+
+/// [`Mode`] in `chmod`'s words.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TokenMode {
+    #[value(name = "0600")]
+    Owner,
+    #[value(name = "0640")]
+    OwnerAndGroup,
+    #[value(name = "0644")]
+    Everyone,
+}
+
+impl From<TokenMode> for Mode {
+    fn from(mode: TokenMode) -> Self {
+        match mode {
+            TokenMode::Owner => Self::Owner,
+            TokenMode::OwnerAndGroup => Self::OwnerAndGroup,
+            TokenMode::Everyone => Self::Everyone,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
+        Options::try_parse_from(["local-sts", "--state", "/state"].iter().chain(arguments))
+    }
+
+    #[test]
+    fn a_role_name_may_hold_an_equals_sign() {
+        let options = parse(&["--role", "arn:aws:iam::123456789012:role/a=b=default:web"]).unwrap();
+        let config = options.config();
+        assert_eq!(config.roles[0].arn.name(), "a=b");
+        assert_eq!(config.roles[0].subjects, ["system:serviceaccount:default:web"]);
+        assert_eq!(config.token.unwrap().claims.subject(), "system:serviceaccount:default:web");
+    }
+
+    #[test]
+    fn the_token_may_name_somebody_whom_no_role_trusts() {
+        let arguments =
+            ["--role", "arn:aws:iam::123456789012:role/r=default:web", "--subject", "default:evil"];
+        let token = parse(&arguments).unwrap().config().token.unwrap();
+        assert_eq!(token.claims.subject(), "system:serviceaccount:default:evil");
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_with_the_accepted_form() {
+        let role = "arn:aws:iam::123456789012:role/r=default:web";
+        for (arguments, form) in [
+            (&[][..], "--role"),
+            (&["--role", "arn:aws:iam::123456789012:role/r"], "ARN=NAMESPACE:SERVICEACCOUNT"),
+            (&["--role", "arn:aws:iam::123456789012:role/r=web"], "NAMESPACE:SERVICEACCOUNT"),
+            (&["--role", "nonsense=default:web"], "arn:aws:iam::123456789012:role/my-example-role"),
+            (&["--role", role, "--fault", "sulk"], "near-expiry=TIME"),
+            (&["--role", role, "--max-session-duration", "60"], "900 to 43200"),
+        ] {
+            let error = parse(arguments).unwrap_err().to_string();
+            assert!(error.contains(form), "{error}");
+        }
+    }
+}

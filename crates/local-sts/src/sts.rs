@@ -1,0 +1,125 @@
+//! What becomes of one request: decided here, without I/O; done by the server.
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+
+use crate::answer::{Answer, Assumed};
+use crate::credentials::Credentials;
+use crate::exchange::Outcome;
+use crate::fault::Fault;
+use crate::refusal::Refusal;
+use crate::request::Form;
+use crate::verify::{self, Provider};
+use crate::{Issuer, Role};
+
+/// The name of a role that nobody asks for: see [`Fault::WrongRole`].
+const WRONG_ROLE: &str = "another-role";
+
+/// The issuer that is trusted, the roles, and how many credentials were issued.
+pub(crate) struct Sts {
+    pub(crate) issuer: Issuer,
+    audience: String,
+    roles: Vec<Role>,
+    issued: AtomicU32,
+}
+
+/// What the server is to do.
+pub(crate) enum Reply {
+    Answer(Answer),
+    /// Send half of it, then close.
+    FirstHalf(Answer),
+    Hang,
+    Reset,
+}
+
+/// Good credentials may still be spoilt in two ways.
+#[derive(Default)]
+struct Spoilt<'a> {
+    life: Option<Duration>,
+    role_name: Option<&'a str>,
+}
+
+impl Sts {
+    pub(crate) fn new(issuer: Issuer, audience: String, roles: Vec<Role>) -> Self {
+        Self { issuer, audience, roles, issued: AtomicU32::new(0) }
+    }
+
+    /// Decides what to reply, and how that is remembered.
+    pub(crate) fn exchange(&self, form: &Form, fault: &Fault, now: SystemTime) -> (Reply, Outcome) {
+        let broken = || Outcome::Broken { fault: fault.to_string() };
+        let error = |status, code: &str, message: &str| {
+            (Answer::error(status, code, message), Outcome::Refused { code: code.to_owned() })
+        };
+        let answered = match fault {
+            Fault::None => self.answer(form, &Spoilt::default(), now),
+            // The server has waited; what is left to decide is what comes then.
+            Fault::Latency { then, .. } => return self.exchange(form, then, now),
+            Fault::Hang => return (Reply::Hang, broken()),
+            Fault::Refuse(_) | Fault::Reset => return (Reply::Reset, broken()),
+            Fault::Truncate => {
+                return (Reply::FirstHalf(self.answer(form, &Spoilt::default(), now).0), broken());
+            }
+            Fault::Garbage => (Answer::garbage(), broken()),
+            Fault::Throttle { status, retry_after } => {
+                let (answer, outcome) = error(*status, "Throttling", "Rate exceeded");
+                (answer.retry_after(*retry_after), outcome)
+            }
+            Fault::Status(status) => match *status {
+                StatusCode::INTERNAL_SERVER_ERROR => error(
+                    *status,
+                    "InternalFailure",
+                    "The request processing has failed because of an unknown error, exception or failure.",
+                ),
+                StatusCode::SERVICE_UNAVAILABLE => error(
+                    *status,
+                    "ServiceUnavailable",
+                    "The request has failed due to a temporary failure of the server.",
+                ),
+                _ => (Answer::load_balancer(*status), broken()),
+            },
+            Fault::NearExpiry(life) => {
+                self.answer(form, &Spoilt { life: Some(*life), ..Spoilt::default() }, now)
+            }
+            Fault::WrongRole => {
+                self.answer(form, &Spoilt { role_name: Some(WRONG_ROLE), ..Spoilt::default() }, now)
+            }
+            Fault::Error { code, status, message } => error(*status, code, message),
+        };
+        (Reply::Answer(answered.0), answered.1)
+    }
+
+    fn answer(&self, form: &Form, spoilt: &Spoilt<'_>, now: SystemTime) -> (Answer, Outcome) {
+        match self.issue(form, spoilt, now) {
+            Ok((answer, expiration)) => (answer, Outcome::Issued { expiration }),
+            Err(refusal) => (Answer::refusal(&refusal), Outcome::Refused { code: refusal.code().to_owned() }),
+        }
+    }
+
+    fn issue(
+        &self,
+        form: &Form,
+        spoilt: &Spoilt<'_>,
+        now: SystemTime,
+    ) -> Result<(Answer, SystemTime), Refusal> {
+        let asked = form.check()?;
+        let keys = self.issuer.public_keys();
+        let provider = Provider { issuer: self.issuer.url(), keys: &keys, audience: &self.audience };
+        let identity = verify::token(&asked.token, &provider, now)?;
+        let role = verify::role(&self.roles, &asked.role_arn, &identity, asked.duration)?;
+
+        let expiration = now + spoilt.life.unwrap_or(Duration::from_secs(asked.duration.into()));
+        let number = self.issued.fetch_add(1, Relaxed) + 1;
+        let answer = Answer::success(&Assumed {
+            credentials: &Credentials::new(number),
+            expiration,
+            role: &role.arn,
+            role_name: spoilt.role_name.unwrap_or(role.arn.name()),
+            session_name: &asked.session_name,
+            identity: &identity,
+            issuer: self.issuer.url(),
+        });
+        Ok((answer, expiration))
+    }
+}
