@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# `cargo demo` in the three ways that a machine may allow: as root, without root, and without namespaces.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+ROLE=my-example-role
+failed=0 passed=0
+
+# check NAME CODE TEXT COMMAND… : the command exits with CODE and says TEXT.
+check() {
+    local name=$1 code=$2 text=$3 output got=0
+    shift 3
+    output=$("$@" 2>&1 </dev/null) || got=$?
+    if [ "$got" = "$code" ] && grep -qF "$text" <<<"$output"; then
+        passed=$((passed + 1))
+        echo "  ✔ $name"
+    else
+        failed=$((failed + 1))
+        printf '  ✘ %s: exit %s\n%s\n' "$name" "$got" "$output"
+    fi
+}
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+install -m 755 target/debug/kubectl-imds target/debug/imds-redirect target/debug/imds-emulator "$folder"
+chmod 755 "$folder"
+
+check "cargo demo" 0 "$ROLE" cargo demo
+if [ "$(id -u)" -eq 0 ]; then
+    check "without root" 0 "$ROLE" setpriv --reuid 65534 --regid 65534 --clear-groups "$folder/kubectl-imds" run
+fi
+check "without namespaces" 0 "$ROLE" "$folder/kubectl-imds" run --no-namespace
+export AWS_ACCESS_KEY_ID=from-the-shell
+check "the command's exit code is the run's" 7 "" "$folder/kubectl-imds" run -- sh -c 'exit 7'
+check "the command has none of the shell's credentials" 0 "none here" \
+    "$folder/kubectl-imds" run -- sh -c 'echo "${AWS_ACCESS_KEY_ID:-none} here"'
+check "a Pod that may not be injected is refused" 1 "role" "$folder/kubectl-imds" run -f tests/pod-without-role.yaml
+echo "demo: $passed passed, $failed failed"
+[ "$failed" -eq 0 ]
