@@ -1,8 +1,10 @@
 //! Prometheus metrics: counters and histograms of fixed shape, and the text exposition format.
 //! Source: "Exposition formats", Prometheus documentation, version 0.0.4.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The `Content-Type` of [`Text`].
@@ -26,6 +28,29 @@ impl Counter {
     /// The number so far.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
+    }
+}
+
+/// Counters by label values that are words of the program's own, few and not known beforehand. Kept under a lock: for
+/// what happens now and then, not at every request.
+#[derive(Debug)]
+pub struct Tally<const N: usize>(Mutex<BTreeMap<[&'static str; N], u64>>);
+
+impl<const N: usize> Tally<N> {
+    /// Nothing counted.
+    pub const fn new() -> Self {
+        Self(Mutex::new(BTreeMap::new()))
+    }
+
+    /// Adds one for these label values.
+    pub fn increment(&self, labels: [&'static str; N]) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(labels).or_default() += 1;
+    }
+}
+
+impl<const N: usize> Default for Tally<N> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -85,6 +110,21 @@ impl Text {
         Family { text: self, name }
     }
 
+    /// Writes a whole tally, a counter.
+    pub fn tally<const N: usize>(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        labels: [&'static str; N],
+        tally: &Tally<N>,
+    ) {
+        let mut family = self.family(name, Kind::Counter, help);
+        for (values, count) in tally.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let pairs: Vec<(&str, &str)> = labels.iter().copied().zip(values.iter().copied()).collect();
+            family.sample(&pairs, count);
+        }
+    }
+
     /// Writes a whole histogram, in seconds.
     pub fn histogram<const N: usize>(&mut self, name: &str, help: &str, histogram: &Histogram<N>) {
         self.header(name, "histogram", help);
@@ -141,14 +181,22 @@ mod tests {
         for milliseconds in [1, 5, 50, 5000] {
             latency.observe(Duration::from_millis(milliseconds));
         }
+        let outcomes = Tally::new();
+        outcomes.increment(["good", ""]);
+        outcomes.increment(["bad", "late"]);
+        outcomes.increment(["good", ""]);
         let mut text = Text::default();
+        text.tally("x_outcomes_total", "Outcomes.", ["outcome", "reason"], &outcomes);
         text.family("x_requests_total", Kind::Counter, "Requests.")
             .sample(&[("path", "token"), ("code", "200")], requests.get());
         text.family("x_up", Kind::Gauge, "Up.").sample(&[], 1);
         text.histogram("x_seconds", "Latency.", &latency);
         assert_eq!(
             text.into_string(),
-            "# HELP x_requests_total Requests.\n# TYPE x_requests_total counter\n\
+            "# HELP x_outcomes_total Outcomes.\n# TYPE x_outcomes_total counter\n\
+             x_outcomes_total{outcome=\"bad\",reason=\"late\"} 1\n\
+             x_outcomes_total{outcome=\"good\",reason=\"\"} 2\n\
+             # HELP x_requests_total Requests.\n# TYPE x_requests_total counter\n\
              x_requests_total{path=\"token\",code=\"200\"} 1\n\
              # HELP x_up Up.\n# TYPE x_up gauge\nx_up 1\n\
              # HELP x_seconds Latency.\n# TYPE x_seconds histogram\n\

@@ -59,25 +59,39 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(1024)
 }
 
-/// Serves `handle` on the listener until `shutdown`, then lets open requests finish.
-pub async fn serve<H, F>(listener: TcpListener, limits: Limits, handle: H, mut shutdown: Shutdown)
+/// Serves `handle` over plain HTTP/1 on the listener until `shutdown`, then lets open requests finish.
+pub async fn serve<H, F>(listener: TcpListener, limits: Limits, handle: H, shutdown: Shutdown)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    let stop = shutdown.clone();
+    let connect = move |stream| http1_connection(stream, limits, handle.clone(), stop.clone());
+    accept(listener, limits.connections, connect, shutdown).await;
+}
+
+/// Accepts connections, at most so many at once, and runs what `connect` makes of each, until `shutdown`; then waits a
+/// moment for those that are open. A connection has to notice the shutdown by itself.
+pub async fn accept<C, F>(listener: TcpListener, most: usize, connect: C, mut shutdown: Shutdown)
+where
+    C: Fn(TcpStream) -> F,
+    F: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
     let mut backoff = Duration::ZERO;
     loop {
         while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
-            accepted = listener.accept(), if connections.len() < limits.connections => accepted,
-            Some(_) = connections.join_next(), if connections.len() >= limits.connections => continue,
+            accepted = listener.accept(), if connections.len() < most => accepted,
+            Some(_) = connections.join_next(), if connections.len() >= most => continue,
             () = shutdown.started() => break,
         };
         match accepted {
             Ok((stream, _)) => {
                 backoff = Duration::ZERO;
-                connections.spawn(connection(stream, limits, handle.clone(), shutdown.clone()));
+                // Answers are small and written at once: waiting to fill a segment would only delay them.
+                let _ = stream.set_nodelay(true);
+                connections.spawn(connect(stream));
             }
             Err(error) => {
                 // Out of descriptors or memory: once a series, not once a try.
@@ -115,13 +129,11 @@ pub async fn read_body(body: Incoming, limit: usize, time: Duration) -> Option<B
     tokio::time::timeout(time, read).await.ok().flatten()
 }
 
-async fn connection<H, F>(stream: TcpStream, limits: Limits, handle: H, mut shutdown: Shutdown)
+async fn http1_connection<H, F>(stream: TcpStream, limits: Limits, handle: H, mut shutdown: Shutdown)
 where
     H: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<Full<Bytes>>>,
 {
-    // Answers are small and written at once: waiting to fill a segment would only delay them.
-    let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request| {
         let answer = handle(request);
         async { Ok::<_, Infallible>(answer.await) }

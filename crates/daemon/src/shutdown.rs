@@ -37,10 +37,14 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Waits for the first signal, then for `grace` or a second signal.
-    pub async fn ended(mut self, grace: Duration) {
+    /// Waits for the first signal.
+    pub async fn told(&mut self, grace: Duration) {
         self.next().await;
         log::info!(grace_seconds = grace.as_secs(); "told to stop: serving until the grace period ends or a second signal");
+    }
+
+    /// After the first signal: waits for `grace`, or for a second signal.
+    pub async fn grace(&mut self, grace: Duration) {
         tokio::select! {
             () = tokio::time::sleep(grace) => {}
             () = self.next() => {}

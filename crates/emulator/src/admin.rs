@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{Request, Response};
 use http_body_util::Full;
+use imds_daemon::admin::{self, Page};
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Now};
@@ -31,60 +32,36 @@ pub struct Admin<C> {
 impl<C: Clock> Admin<C> {
     /// Answers a request.
     pub fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only\n".into());
-            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return refused;
-        }
         let now = self.clock.now();
-        match request.uri().path() {
-            "/livez" => text(StatusCode::OK, "alive\n".into()),
-            "/readyz" => self.health(now, false),
-            "/startupz" => self.health(now, true),
-            "/metrics" => self.metrics(now),
-            _ => text(StatusCode::NOT_FOUND, "paths: /livez /readyz /startupz /metrics\n".into()),
-        }
+        admin::respond(request, "/livez /readyz /startupz /metrics", |path| match path {
+            "/livez" => Some(Page::Health { well: true, text: "alive\n".to_owned() }),
+            "/readyz" => Some(self.health(now, false)),
+            "/startupz" => Some(self.health(now, true)),
+            "/metrics" => Some(Page::Metrics(self.metrics.render(&self.state.borrow(), now))),
+            _ => None,
+        })
     }
 
     /// Ready while valid credentials are served; at the start also once the others were held back long enough.
-    fn health(&self, now: Now, starting: bool) -> Response<Full<Bytes>> {
+    fn health(&self, now: Now, starting: bool) -> Page {
         let state = self.state.borrow();
         let left = state.credentials.as_ref().map(|held| held.remaining(now));
         let waited = now.boot.saturating_sub(self.start.boot);
-        let (status, mut body) = match left {
+        let (well, mut text) = match left {
             Some(left) if !left.is_zero() => {
-                (StatusCode::OK, format!("ready: credentials are valid for {} s\n", left.as_secs()))
+                (true, format!("ready: credentials are valid for {} s\n", left.as_secs()))
             }
             // Once started, always started: what happens later is /readyz's affair.
-            Some(_) if starting => {
-                (StatusCode::OK, "started; the credentials have expired since\n".to_owned())
-            }
-            Some(_) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "not ready: the credentials have expired\n".to_owned())
-            }
+            Some(_) if starting => (true, "started; the credentials have expired since\n".to_owned()),
+            Some(_) => (false, "not ready: the credentials have expired\n".to_owned()),
             None if starting && waited >= self.start_timeout => {
-                (StatusCode::OK, format!("started without credentials after {} s\n", waited.as_secs()))
+                (true, format!("started without credentials after {} s\n", waited.as_secs()))
             }
-            None => (StatusCode::SERVICE_UNAVAILABLE, "not ready: no credentials yet\n".to_owned()),
+            None => (false, "not ready: no credentials yet\n".to_owned()),
         };
         if let Some(failure) = &state.failure {
-            let _ = writeln!(body, "last exchange failed: {failure}");
+            let _ = writeln!(text, "last exchange failed: {failure}");
         }
-        text(status, body)
+        Page::Health { well, text }
     }
-
-    fn metrics(&self, now: Now) -> Response<Full<Bytes>> {
-        let mut page = text(StatusCode::OK, self.metrics.render(&self.state.borrow(), now));
-        let content_type = HeaderValue::from_static(imds_daemon::metrics::CONTENT_TYPE);
-        page.headers_mut().insert(header::CONTENT_TYPE, content_type);
-        page
-    }
-}
-
-fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    response
 }

@@ -78,7 +78,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     } = config;
     let clock = SystemClock;
     let start = clock.now();
-    let signals = Signals::new().map_err(Error::Signals)?;
+    let mut signals = Signals::new().map_err(Error::Signals)?;
     let listeners = bind_imds(listen)?;
     let admin_listener = bind_admin(admin_listen)?;
     log::info!(
@@ -126,7 +126,8 @@ pub async fn run(config: Config) -> Result<(), Error> {
     };
     serving.spawn(server::serve(admin_listener, ADMIN_LIMITS, handle, shutdown));
 
-    signals.ended(grace_period).await;
+    signals.told(grace_period).await;
+    signals.grace(grace_period).await;
     drop(stop);
     while serving.join_next().await.is_some() {}
     refreshing.abort();

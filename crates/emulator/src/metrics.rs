@@ -1,11 +1,9 @@
 //! What `/metrics` tells. Every name and label is listed in `docs/metrics.md`.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
-use imds_daemon::metrics::{Counter, Histogram, Kind, Text};
+use imds_daemon::metrics::{Counter, Histogram, Kind, Tally, Text};
 
 use crate::clock::Now;
 use crate::imds::{Asked, Class, Version};
@@ -26,8 +24,7 @@ const CODES: [&str; 9] = ["200", "400", "401", "403", "404", "405", "413", "503"
 pub struct Metrics {
     requests: [[[Counter; CODES.len()]; VERSIONS.len()]; CLASSES.len()],
     imds_v1: Counter,
-    /// Outcomes are few and an exchange is rare: a list under a lock.
-    exchanges: Mutex<Vec<(&'static str, u64)>>,
+    exchanges: Tally<1>,
     exchange_time: Histogram<8>,
     start: SystemTime,
 }
@@ -39,7 +36,7 @@ impl Metrics {
             requests: [const { [const { [const { Counter::new() }; CODES.len()] }; VERSIONS.len()] };
                 CLASSES.len()],
             imds_v1: Counter::new(),
-            exchanges: Mutex::new(Vec::new()),
+            exchanges: Tally::new(),
             exchange_time: Histogram::new([25, 50, 100, 250, 500, 1000, 5000, 15_000]),
             start,
         }
@@ -69,11 +66,7 @@ impl Metrics {
 
     /// Counts an exchange with STS.
     pub fn exchanged(&self, outcome: &'static str, time: Duration) {
-        let mut exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
-        match exchanges.iter_mut().find(|(known, _)| *known == outcome) {
-            Some((_, count)) => *count += 1,
-            None => exchanges.push((outcome, 1)),
-        }
+        self.exchanges.increment([outcome]);
         self.exchange_time.observe(time);
     }
 
@@ -98,14 +91,12 @@ impl Metrics {
             "Role names and documents served without a session token (IMDSv1).",
         )
         .sample(&[], self.imds_v1.get());
-        let mut exchanges = text.family(
+        text.tally(
             "imds_emulator_sts_exchanges_total",
-            Kind::Counter,
             "Exchanges with STS, by outcome.",
+            ["outcome"],
+            &self.exchanges,
         );
-        for (outcome, count) in self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            exchanges.sample(&[("outcome", outcome)], count);
-        }
         text.histogram(
             "imds_emulator_sts_exchange_duration_seconds",
             "How long exchanges with STS took.",
