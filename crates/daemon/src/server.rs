@@ -1,12 +1,14 @@
 //! An HTTP/1 listener that takes what it needs, keeps to its limits and drains.
 //!
 //! What hyper enforces here: size of the head, time for the head (which is also how long a kept connection may idle).
-//! What this module adds: a cap on connections, back-off when `accept` fails, and the drain. The size and time of a body
-//! are the handler's, see [`read_body`].
+//! What this module adds: a cap on connections, back-off when `accept` fails, and the drain. At the cap the oldest
+//! connection is closed for the newcomer, so that nobody can keep others out by holding connections open: an honest
+//! client is answered within a millisecond or is idle. The size and time of a body are the handler's, see [`read_body`].
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::shutdown::Shutdown;
 
@@ -30,7 +32,7 @@ const ACCEPT_BACKOFF_CAP: Duration = Duration::from_secs(1);
 /// What one listener may cost.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once; more wait in the kernel's backlog.
+    /// Connections at once; one more, and the oldest is closed.
     pub connections: usize,
     /// From accepting a connection, or from its last answer, to the end of the next request's head.
     pub head_time: Duration,
@@ -40,7 +42,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 512, head_time: Duration::from_secs(15), head_bytes: 16 * 1024 }
+        Self { connections: 128, head_time: Duration::from_secs(15), head_bytes: 8 * 1024 }
     }
 }
 
@@ -57,6 +59,25 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(1024)
+}
+
+/// Binds a port on every address: one socket for IPv6 and IPv4, or IPv4 alone on a machine without IPv6. The error names
+/// the address that could not be had.
+pub fn bind_everywhere(port: u16) -> Result<TcpListener, (SocketAddr, io::Error)> {
+    let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    match bind(both) {
+        Err(error) if is_absent(&error) => {
+            let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+            bind(ipv4).map_err(|error| (ipv4, error))
+        }
+        bound => bound.map_err(|error| (both, error)),
+    }
+}
+
+/// Whether an error of [`bind`] says that the machine has no such address, or no such kind of address.
+pub fn is_absent(error: &io::Error) -> bool {
+    let absent = [rustix::io::Errno::AFNOSUPPORT, rustix::io::Errno::ADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| absent.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 /// Serves `handle` over plain HTTP/1 on the listener until `shutdown`, then lets open requests finish.
@@ -78,20 +99,28 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
+    let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
     let mut backoff = Duration::ZERO;
     loop {
-        while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
-            accepted = listener.accept(), if connections.len() < most => accepted,
-            Some(_) = connections.join_next(), if connections.len() >= most => continue,
+            accepted = listener.accept() => accepted,
             () = shutdown.started() => break,
         };
+        while connections.try_join_next().is_some() {}
+        if by_age.len() >= most {
+            by_age.retain(|connection| !connection.is_finished());
+        }
         match accepted {
             Ok((stream, _)) => {
                 backoff = Duration::ZERO;
                 // Answers are small and written at once: waiting to fill a segment would only delay them.
                 let _ = stream.set_nodelay(true);
-                connections.spawn(connect(stream));
+                if by_age.len() >= most
+                    && let Some(oldest) = by_age.pop_front()
+                {
+                    oldest.abort();
+                }
+                by_age.push_back(connections.spawn(connect(stream)));
             }
             Err(error) => {
                 // Out of descriptors or memory: once a series, not once a try.
@@ -111,22 +140,34 @@ where
     let _ = tokio::time::timeout(DRAIN, finish).await;
 }
 
-/// Reads a request's body of at most `limit` bytes; `None` when it is longer, broken off or not there within `time`.
-pub async fn read_body(body: Incoming, limit: usize, time: Duration) -> Option<Bytes> {
+/// What came of reading a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// All of it.
+    Whole(Bytes),
+    /// It is longer than allowed.
+    TooLong,
+    /// It was broken off, or not there in time.
+    Unfinished,
+}
+
+/// Reads a request's body of at most `limit` bytes within `time`.
+pub async fn read_body(body: Incoming, limit: usize, time: Duration) -> Body {
     let read = async {
         let mut body = pin!(body);
         let mut bytes = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            if let Ok(data) = frame.ok()?.into_data() {
+            let Ok(frame) = frame else { return Body::Unfinished };
+            if let Ok(data) = frame.into_data() {
                 if bytes.len() + data.len() > limit {
-                    return None;
+                    return Body::TooLong;
                 }
                 bytes.extend_from_slice(&data);
             }
         }
-        Some(bytes.freeze())
+        Body::Whole(bytes.freeze())
     };
-    tokio::time::timeout(time, read).await.ok().flatten()
+    tokio::time::timeout(time, read).await.unwrap_or(Body::Unfinished)
 }
 
 async fn http1_connection<H, F>(stream: TcpStream, limits: Limits, handle: H, mut shutdown: Shutdown)
@@ -167,7 +208,11 @@ mod tests {
         let (stop, shutdown) = Shutdown::channel();
         let handle = |request: Request<Incoming>| async move {
             let body = read_body(request.into_body(), 4, Duration::from_millis(300)).await;
-            let status = if body.is_some() { 200 } else { 413 };
+            let status = match body {
+                Body::Whole(_) => 200,
+                Body::TooLong => 413,
+                Body::Unfinished => 408,
+            };
             Response::builder().status(status).body(Full::new(Bytes::from_static(b"hello"))).unwrap()
         };
         (address, stop, tokio::spawn(serve(listener, limits, handle, shutdown)))
@@ -212,20 +257,22 @@ mod tests {
         let long = b"PUT / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 5\r\n\r\n12345";
         assert!(exchange(address, long).await.starts_with("HTTP/1.1 413"));
         let slow = b"PUT / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 3\r\n\r\n1";
-        assert!(exchange(address, slow).await.starts_with("HTTP/1.1 413"));
+        assert!(exchange(address, slow).await.starts_with("HTTP/1.1 408"));
     }
 
     #[tokio::test]
-    async fn over_the_cap_a_client_waits_until_another_leaves() {
-        let limits = Limits { head_time: Duration::from_mins(1), ..QUICK };
+    async fn whoever_holds_connections_open_keeps_nobody_out() {
+        let limits = Limits { head_time: Duration::from_hours(1), ..QUICK };
         let (address, _stop, _server) = start(limits);
-        let first = TcpStream::connect(address).await.unwrap();
-        let _second = TcpStream::connect(address).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let third = tokio::spawn(async move { exchange(address, b"GET / HTTP/1.0\r\n\r\n").await });
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert!(!third.is_finished(), "the third waits");
-        drop(first);
-        assert!(third.await.unwrap().starts_with("HTTP/1.0 200"));
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let mut greedy = TcpStream::connect(address).await.unwrap();
+        // Asks, and never reads: what is written to it stays in the way for ever.
+        let requests = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1000);
+        let _ = tokio::time::timeout(Duration::from_millis(200), greedy.write_all(&requests)).await;
+        for _ in 0..10 {
+            let answer = exchange(address, b"GET / HTTP/1.0\r\n\r\n").await;
+            assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+        }
+        assert_eq!(silent.read(&mut [0; 8]).await.unwrap_or(0), 0, "the oldest was closed");
     }
 }

@@ -6,13 +6,13 @@ mod sts;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use imds_contract::environment::{self, Environment};
-use imds_contract::{HttpTokens, Invalid, RoleArn, SessionDuration, SessionName, address};
+use imds_contract::{HttpTokens, Invalid, Region, RoleArn, SessionDuration, SessionName, address};
 use imds_sts::Client;
 use log::LevelFilter;
 
@@ -172,7 +172,8 @@ pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     environment: &dyn Environment,
 ) -> Result<Command, Problems> {
-    let mut reader = Reader { flags: BTreeMap::new(), environment, problems: Vec::new() };
+    let mut reader =
+        Reader { flags: BTreeMap::new(), allow_remote: false, environment, problems: Vec::new() };
     match reader.read_flags(arguments) {
         Some(Switch::Help) => return Ok(Command::Print(help())),
         Some(Switch::Version) => {
@@ -184,6 +185,7 @@ pub fn parse(
     reader.config().map(|config| Command::Run(Box::new(config)))
 }
 
+/// A flag that asks for something else than to serve.
 enum Switch {
     Help,
     Version,
@@ -192,6 +194,7 @@ enum Switch {
 
 struct Reader<'a> {
     flags: BTreeMap<&'static str, Vec<String>>,
+    allow_remote: bool,
     environment: &'a dyn Environment,
     problems: Vec<String>,
 }
@@ -208,6 +211,7 @@ impl Reader<'_> {
                     return Some(Switch::Version);
                 }
                 Ok(Some(lexopt::Arg::Long("wait"))) => switch = Some(Switch::Wait),
+                Ok(Some(lexopt::Arg::Long("allow-remote"))) => self.allow_remote = true,
                 Ok(Some(lexopt::Arg::Long(name))) => {
                     let known = SETTINGS.iter().find(|setting| setting.flag == name);
                     let unknown = format!("--{name}: unknown flag");
@@ -215,10 +219,16 @@ impl Reader<'_> {
                     match known {
                         None => self.problems.push(unknown),
                         Some(setting) => match value.map_or_else(|| parser.value(), Ok) {
-                            Ok(value) => {
-                                let value = value.to_string_lossy().into_owned();
-                                self.flags.entry(setting.flag).or_default().push(value);
-                            }
+                            Ok(value) => match value.into_string() {
+                                Ok(value) => self.flags.entry(setting.flag).or_default().push(value),
+                                Err(value) => {
+                                    self.problems.push(format!(
+                                        "--{}: {} is not UTF-8",
+                                        setting.flag,
+                                        value.display()
+                                    ));
+                                }
+                            },
                             Err(_) => self
                                 .problems
                                 .push(format!("--{}: needs a value, {}", setting.flag, setting.value)),
@@ -240,8 +250,9 @@ impl Reader<'_> {
         let role_arn: Option<RoleArn> = self.required(&ROLE_ARN);
         let token_file = self.required(&TOKEN_FILE);
         let listen = self.addresses(&LISTEN);
-        let admin_listen = self.addresses(&ADMIN_LISTEN).into_iter().next();
-        let region = self.optional(&REGION);
+        self.refuse_remote(&listen);
+        let admin_listen = self.optional::<Address>(&ADMIN_LISTEN).map(|address| address.0);
+        let region: Option<Region> = self.optional(&REGION);
         let session_name = self.optional(&SESSION_NAME);
         let session_duration = self.optional(&SESSION_DURATION).unwrap_or_default();
         let http_tokens = self.optional(&HTTP_TOKENS).unwrap_or_default();
@@ -269,7 +280,7 @@ impl Reader<'_> {
     }
 
     fn wait_config(mut self) -> Result<WaitConfig, Problems> {
-        let admin = self.addresses(&ADMIN_LISTEN).into_iter().next();
+        let admin = self.optional::<Address>(&ADMIN_LISTEN).map(|address| address.0);
         let admin = admin.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], address::ADMIN_PORT)));
         let start_timeout =
             self.optional::<Seconds>(&START_TIMEOUT).map_or(Duration::from_secs(30), |seconds| seconds.0);
@@ -290,8 +301,19 @@ impl Reader<'_> {
     }
 
     fn optional<T: FromStr<Err: fmt::Display>>(&mut self, setting: &Setting) -> Option<T> {
-        let (name, value) = self.given(setting).pop()?;
-        value.parse().map_err(|error| self.problems.push(format!("{name}: {error}"))).ok()
+        let given = self.given(setting);
+        if let [(name, _), _, ..] = given.as_slice() {
+            self.problems.push(format!("{name}: given more than once"));
+        }
+        // Each is read, so that what is wrong with any is told.
+        let mut read = None;
+        for (name, value) in given {
+            match value.parse() {
+                Ok(value) => read = Some(value),
+                Err(error) => self.problems.push(format!("{name}: {error}")),
+            }
+        }
+        read
     }
 
     fn required<T: FromStr<Err: fmt::Display>>(&mut self, setting: &Setting) -> Option<T> {
@@ -306,15 +328,37 @@ impl Reader<'_> {
         let mut addresses = Vec::new();
         for (name, value) in self.given(setting) {
             for part in value.split(',') {
-                match part.trim().parse() {
-                    Ok(address) => addresses.push(address),
-                    Err(_) => self.problems.push(format!(
-                        "{name}: {part:?} is not accepted; accepted: IP:PORT, for example 127.0.0.1:1338 or [::1]:1338"
-                    )),
+                match part.trim().parse::<Address>() {
+                    Ok(address) => addresses.push(address.0),
+                    Err(error) => self.problems.push(format!("{name}: {error}")),
                 }
             }
         }
         addresses
+    }
+
+    /// Credentials are for this Pod alone: an address that others reach is refused unless it is asked for twice.
+    fn refuse_remote(&mut self, listen: &[SocketAddr]) {
+        let own = |ip: IpAddr| ip.is_loopback() || ip == address::IMDS_IPV4 || ip == address::IMDS_IPV6;
+        for remote in listen.iter().filter(|address| !self.allow_remote && !own(address.ip())) {
+            self.problems.push(format!(
+                "--{} {remote} (or {}): others than this Pod would reach the credentials; accepted: a loopback or IMDS \
+                 address, or this one together with --allow-remote",
+                LISTEN.flag, LISTEN.variable
+            ));
+        }
+    }
+}
+
+/// Where to listen.
+struct Address(SocketAddr);
+
+impl FromStr for Address {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let accepted = "IP:PORT, for example 127.0.0.1:1338 or [::1]:1338";
+        text.parse().map(Self).map_err(|_| Invalid { value: text.to_owned(), accepted })
     }
 }
 
@@ -326,7 +370,9 @@ impl FromStr for Seconds {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let refused = || Invalid { value: text.to_owned(), accepted: "whole seconds from 0 to 3600" };
-        let seconds = text.parse().ok().filter(|seconds| (0..=3600).contains(seconds)).ok_or_else(refused)?;
+        // `u64::from_str` would take "+5".
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let seconds = text.parse().ok().filter(|seconds| digits && *seconds <= 3600).ok_or_else(refused)?;
         Ok(Self(Duration::from_secs(seconds)))
     }
 }
@@ -338,8 +384,8 @@ impl FromStr for Level {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let refused = |_| Invalid { value: text.to_owned(), accepted: "error, warn, info, debug or trace" };
-        text.parse().map(Self).map_err(refused)
+        let refused = || Invalid { value: text.to_owned(), accepted: "error, warn, info, debug or trace" };
+        text.parse().ok().filter(|level| *level > LevelFilter::Off).map(Self).ok_or_else(refused)
     }
 }
 
@@ -358,7 +404,9 @@ Flags, each with its environment variable:
         let _ = write!(text, "  --{flag} {value} ({variable})\n      {help}\n");
     }
     text.push_str(
-        "
+        "  --allow-remote
+      let --listen name addresses that others than this Pod may reach
+
 STS is reached by AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL, AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT,
 AWS_STS_REGIONAL_ENDPOINTS, AWS_CA_BUNDLE (or SSL_CERT_FILE), HTTPS_PROXY and NO_PROXY, as with the AWS SDKs.
 ",

@@ -1,8 +1,10 @@
 //! One exchange: the token file, read anew each time, for credentials from STS.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use imds_contract::{RoleArn, SessionDuration, SessionName};
@@ -87,7 +89,7 @@ impl StsExchange {
         let limit = TOKEN_LENGTH.end() + 1;
         // Room for all at once: a buffer that grows would leave copies of the token behind.
         let mut text = zeroize::Zeroizing::new(String::with_capacity(limit + 1));
-        std::fs::File::open(&self.token_file)
+        open_regular(&self.token_file)
             .and_then(|file| file.take(limit as u64).read_to_string(&mut text))
             .map_err(|error| match error.kind() {
                 io::ErrorKind::PermissionDenied => failed(&format_args!(
@@ -97,8 +99,17 @@ impl StsExchange {
             })?;
         let token = text.trim_end();
         if !TOKEN_LENGTH.contains(&token.len()) {
-            return Err(failed(&format_args!("it holds {} characters, STS takes 4 to 20000", token.len())));
+            let more = if token.len() > *TOKEN_LENGTH.end() { "more than 20000" } else { "fewer than 4" };
+            return Err(failed(&format_args!("it holds {more} characters, STS takes 4 to 20000")));
         }
         Ok(Secret::from(token))
     }
+}
+
+/// Opens a file that can be read without waiting: a pipe or a device could hold up everything.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let without_waiting = rustix::fs::OFlags::NONBLOCK.bits();
+    let flags = i32::try_from(without_waiting).unwrap_or_default();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }

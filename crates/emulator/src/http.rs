@@ -8,6 +8,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use imds_daemon::server::{Body, read_body};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -23,9 +24,9 @@ const PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
 const HTML: HeaderValue = HeaderValue::from_static("text/html");
 const NO_RANGES: HeaderValue = HeaderValue::from_static("none");
 
-/// A token request has no body; some clients send an empty one in chunks.
+/// A token request has no body; some clients send an empty one in chunks, and some announce one and send none.
 const BODY_LIMIT: usize = 1024;
-const BODY_TIME: Duration = Duration::from_secs(5);
+const BODY_TIME: Duration = Duration::from_millis(200);
 
 /// What the IMDS listener knows.
 #[derive(Debug)]
@@ -44,26 +45,32 @@ impl<C: Clock> Service<C> {
     /// Answers a request, never waiting for anything but the request's own body.
     pub async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
-        // Read before the answer, so that a client that waits for "100 Continue" gets it.
-        let has_body = !hyper::body::Body::is_end_stream(&body);
-        let (asked, answer) =
-            if has_body && imds_daemon::server::read_body(body, BODY_LIMIT, BODY_TIME).await.is_none() {
-                Imds::refuse_body()
-            } else {
-                let header = |name| head.headers.get(name).map(HeaderValue::as_bytes);
-                let request = ImdsRequest {
-                    method: &head.method,
-                    path: head.uri.path(),
-                    token: header(TOKEN),
-                    ttl: header(TOKEN_TTL),
-                    forwarded: head.headers.contains_key(FORWARDED_FOR),
-                };
-                let credentials = self.state.borrow().credentials.clone();
-                self.imds.respond(&request, credentials.as_deref(), self.clock.now())
-            };
+        let header = |name| head.headers.get(name).map(HeaderValue::as_bytes);
+        let request = ImdsRequest {
+            method: &head.method,
+            path: head.uri.path(),
+            token: header(TOKEN),
+            ttl: header(TOKEN_TTL),
+            forwarded: head.headers.contains_key(FORWARDED_FOR),
+        };
+        let credentials = self.state.borrow().credentials.clone();
+        let (asked, mut answer) = self.imds.respond(&request, credentials.as_deref(), self.clock.now());
+        // No request means anything by its body; it is read so that a client that waits for "100 Continue" gets it.
+        let mut close = false;
+        if !hyper::body::Body::is_end_stream(&body) {
+            match read_body(body, BODY_LIMIT, BODY_TIME).await {
+                Body::Whole(_) => {}
+                Body::TooLong => answer = Answer::too_long(),
+                Body::Unfinished => close = true,
+            }
+        }
         self.metrics.answered(asked, answer.status);
         log::trace!(path = head.uri.path(), status = answer.status.as_u16(); "answered {}", head.method);
-        write(answer, &head.method)
+        let mut response = write(answer, &head.method);
+        if close {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }
 
@@ -79,6 +86,9 @@ fn write(answer: Answer, method: &Method) -> Response<Full<Bytes>> {
     };
     if answer.status.is_success() && *method != Method::PUT {
         headers.insert(header::ACCEPT_RANGES, NO_RANGES);
+    }
+    if let Some(time) = answer.last_modified {
+        headers.insert(header::LAST_MODIFIED, time);
     }
     if let Some(seconds) = answer.token_ttl {
         headers.insert(TOKEN_TTL, seconds.into());

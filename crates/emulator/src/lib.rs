@@ -19,7 +19,7 @@ pub mod wait;
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub enum Error {
     Random,
     /// The signals that end the program could not be caught.
     Signals(io::Error),
+    /// A part of the program ended that never should: it is better started anew.
+    Ended(&'static str),
 }
 
 impl fmt::Display for Error {
@@ -54,6 +56,7 @@ impl fmt::Display for Error {
             Self::Listen(address, error) => write!(f, "can't listen on {address}: {error}"),
             Self::Random => f.write_str("can't get random bytes from the system"),
             Self::Signals(error) => write!(f, "can't catch signals: {error}"),
+            Self::Ended(part) => write!(f, "{part} has ended: this is a bug"),
         }
     }
 }
@@ -110,7 +113,8 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let admin = Arc::new(admin::Admin { state, metrics: Arc::clone(&metrics), clock, start, start_timeout });
     let exchange = StsExchange { client: sts, role_arn, session_name, session_duration, token_file };
 
-    let refreshing = tokio::spawn(refresh::run(exchange, clock, metrics, state_sender));
+    let mut refreshing =
+        tokio::spawn(refresh::run(exchange, session_duration.into(), clock, metrics, state_sender));
     let mut serving = tokio::task::JoinSet::new();
     for listener in listeners {
         let imds = Arc::clone(&imds);
@@ -126,7 +130,11 @@ pub async fn run(config: Config) -> Result<(), Error> {
     };
     serving.spawn(server::serve(admin_listener, ADMIN_LIMITS, handle, shutdown));
 
-    signals.told(grace_period).await;
+    tokio::select! {
+        () = signals.told(grace_period) => {}
+        _ = &mut refreshing => return Err(Error::Ended("the refresh loop")),
+        _ = serving.join_next() => return Err(Error::Ended("a listener")),
+    }
     signals.grace(grace_period).await;
     drop(stop);
     while serving.join_next().await.is_some() {}
@@ -150,7 +158,7 @@ fn bind_imds(listen: Vec<SocketAddr>) -> Result<Vec<TcpListener>, Error> {
     for address in addresses {
         match server::bind(address) {
             Ok(listener) => listeners.push(listener),
-            Err(error) if address.is_ipv6() && is_absent(&error) => {
+            Err(error) if address.is_ipv6() && server::is_absent(&error) => {
                 log::info!(address:% = address, error:% = error; "no IPv6 here: left out");
                 left_out = Some(Error::Listen(address, error));
             }
@@ -163,23 +171,13 @@ fn bind_imds(listen: Vec<SocketAddr>) -> Result<Vec<TcpListener>, Error> {
     }
 }
 
-/// By default on every address of the Pod: one socket for IPv6 and IPv4, or IPv4 alone where there is no IPv6.
+/// By default on every address of the Pod.
 fn bind_admin(listen: Option<SocketAddr>) -> Result<TcpListener, Error> {
-    let every = |ip: IpAddr| SocketAddr::from((ip, address::ADMIN_PORT));
-    let address = listen.unwrap_or(every(Ipv6Addr::UNSPECIFIED.into()));
-    match server::bind(address) {
-        Err(error) if listen.is_none() && is_absent(&error) => {
-            let address = every(Ipv4Addr::UNSPECIFIED.into());
-            server::bind(address).map_err(|error| Error::Listen(address, error))
-        }
-        bound => bound.map_err(|error| Error::Listen(address, error)),
-    }
-}
-
-/// Whether the error says that the machine has no such address or address family.
-fn is_absent(error: &io::Error) -> bool {
-    let absent = [rustix::io::Errno::AFNOSUPPORT, rustix::io::Errno::ADDRNOTAVAIL];
-    error.raw_os_error().is_some_and(|code| absent.iter().any(|errno| errno.raw_os_error() == code))
+    let bound = match listen {
+        Some(address) => server::bind(address).map_err(|error| (address, error)),
+        None => server::bind_everywhere(address::ADMIN_PORT),
+    };
+    bound.map_err(|(address, error)| Error::Listen(address, error))
 }
 
 struct Addresses<'a>(&'a [TcpListener]);

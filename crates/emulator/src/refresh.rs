@@ -22,9 +22,10 @@ pub struct State {
     pub failure: Option<Arc<Failure>>,
 }
 
-/// Runs until the receivers of `state` are gone.
+/// Runs until the receivers of `state` are gone. `asked` is the life that `exchange` asks for.
 pub async fn run(
     exchange: impl Exchange,
+    asked: Duration,
     clock: impl Clock,
     metrics: Arc<Metrics>,
     state: watch::Sender<State>,
@@ -38,15 +39,21 @@ pub async fn run(
             },
             Step::Exchange => {
                 log::debug!("asking STS for credentials");
-                let asked = clock.now();
+                let begun = clock.now();
                 let outcome = exchange.exchange().await;
                 let now = clock.now();
-                let outcome =
-                    outcome.and_then(|answer| Credentials::new(&answer, now).ok_or_else(already_expired));
-                metrics.exchanged(
-                    outcome.as_ref().map_or_else(|failure| failure.kind, |_| "success"),
-                    now.boot.saturating_sub(asked.boot),
-                );
+                let held = state.borrow().credentials.clone();
+                let outcome = outcome.and_then(|answer| {
+                    let credentials = Credentials::new(&answer, asked, now).ok_or_else(already_expired)?;
+                    let worse = |held: &Credentials| credentials.remaining(now) < held.remaining(now);
+                    if held.as_deref().is_some_and(worse) {
+                        Err(shorter_than_held())
+                    } else {
+                        Ok(credentials)
+                    }
+                });
+                let word = outcome.as_ref().map_or_else(|failure| failure.kind, |_| "success");
+                metrics.exchanged(word, now.boot.saturating_sub(begun.boot));
                 schedule = match outcome {
                     Ok(credentials) => succeeded(&state, credentials, now),
                     Err(failure) => failed(&state, &schedule, failure, now),
@@ -60,7 +67,7 @@ fn succeeded(state: &watch::Sender<State>, credentials: Credentials, now: Now) -
     let schedule = Schedule::succeeded(credentials.life(), now, fastrand::f64());
     log::info!(
         expiration:% = humantime::format_rfc3339_seconds(credentials.expiration()),
-        refresh_in_seconds = schedule.wait(now).as_secs();
+        refresh_in_seconds = rounded_up(schedule.wait(now));
         "got credentials from STS"
     );
     state.send_modify(|state| *state = State { credentials: Some(Arc::new(credentials)), failure: None });
@@ -73,12 +80,27 @@ fn failed(state: &watch::Sender<State>, before: &Schedule, failure: Failure, now
     log::warn!(
         reason = failure.kind,
         failures = schedule.failures(),
-        retry_in_seconds = schedule.wait(now).as_secs(),
+        retry_in_seconds = rounded_up(schedule.wait(now)),
         credentials_left_seconds = left.as_secs();
         "can't get credentials: {failure}"
     );
     state.send_modify(|state| state.failure = Some(Arc::new(failure)));
     schedule
+}
+
+/// Whole seconds, so that what is not at once does not look as if it were.
+fn rounded_up(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+/// The last good credentials are served until their end: worse ones do not replace them.
+fn shorter_than_held() -> Failure {
+    Failure {
+        kind: "short_answer",
+        message: "STS's answer holds credentials that end before those that are served".to_owned(),
+        remedy: Remedy::Retry,
+        retry_after: None,
+    }
 }
 
 fn already_expired() -> Failure {

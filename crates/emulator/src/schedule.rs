@@ -49,7 +49,8 @@ impl Schedule {
     /// After credentials with this life arrived at `now`. `random` is even in 0..1.
     pub fn succeeded(life: Duration, now: Now, random: f64) -> Self {
         let share = REFRESH_SHARE.start + (REFRESH_SHARE.end - REFRESH_SHARE.start) * random;
-        Self { due: later(now, life.mul_f64(share)), failures: 0 }
+        // However short a life STS gives, it is not asked more than once a second.
+        Self { due: later(now, life.mul_f64(share).max(Duration::from_secs(1))), failures: 0 }
     }
 
     /// After a failure at `now`. `retry_after` is what STS asked for; `random` is even in 0..1.

@@ -30,7 +30,9 @@ pub fn until_started(config: &WaitConfig) -> Result<(), io::Error> {
                 return Ok(());
             }
             outcome if SystemClock.now().boot >= end => {
-                return Err(outcome.map_or_else(|error| error, io::Error::other));
+                let body =
+                    |answer: String| answer.rsplit("\r\n\r\n").next().unwrap_or_default().trim().to_owned();
+                return Err(outcome.map_or_else(|error| error, |answer| io::Error::other(body(answer))));
             }
             _ => std::thread::sleep(PAUSE),
         }

@@ -59,6 +59,8 @@ impl TokenFile {
     /// [`TokenFile::write`].
     pub fn new(directory: &Path, mode: Mode) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
+        // As the volume is mounted: who may read the token is said by the file, whatever the umask is.
+        fs::set_permissions(directory, Permissions::from_mode(0o755))?;
         Ok(Self { directory: directory.to_owned(), mode })
     }
 

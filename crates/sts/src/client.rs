@@ -46,7 +46,7 @@ const USUAL_BODY: usize = 8 * 1024;
 pub struct ClientSettings {
     /// Whom to ask.
     pub endpoint: Endpoint,
-    /// Through whom; see [`Proxies::into_proxy_for`](crate::Proxies::into_proxy_for).
+    /// Through whom; see [`variables`](crate::proxy::variables).
     pub proxy: Option<Proxy>,
     /// Whose certificates are trusted.
     pub trust: Trust,

@@ -107,6 +107,9 @@ impl FailureKind {
     pub(crate) fn of_answer(code: Option<&str>, status: u16) -> Self {
         code.and_then(Self::of_code).unwrap_or(match status {
             403 => Self::Denied,
+            // Not STS's own word: a load balancer that has nothing behind it yet, or a proxy.
+            404 | 405 | 421 => Self::UnusableAnswer,
+            407 => Self::ProxyDenied,
             408 => Self::Timeout,
             429 => Self::Throttled,
             400..=499 => Self::InvalidRequest,

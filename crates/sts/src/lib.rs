@@ -16,7 +16,7 @@ pub mod tls;
 pub use client::{Client, ClientSettings, Timeouts};
 pub use endpoint::{Endpoint, EndpointError, EndpointSettings, RegionalEndpoints, Scheme};
 pub use failure::{Failure, FailureKind, Remedy};
-pub use proxy::{NoProxy, Proxies, Proxy, ProxyError};
+pub use proxy::{NoProxy, Proxy, ProxyError};
 pub use request::AssumeRoleWithWebIdentity;
 pub use response::{Answer, Credentials, Reply};
 pub use secret::Secret;

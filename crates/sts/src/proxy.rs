@@ -40,17 +40,6 @@ pub struct Proxy {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NoProxy(Vec<Exception>);
 
-/// The proxies of the environment.
-#[derive(Debug, Default)]
-pub struct Proxies {
-    /// For `https` endpoints.
-    pub https: Option<Proxy>,
-    /// For `http` endpoints.
-    pub http: Option<Proxy>,
-    /// For neither.
-    pub none_for: NoProxy,
-}
-
 /// Not a proxy that we can use. Doesn't hold the text: a password may be in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyError {
@@ -60,15 +49,14 @@ pub enum ProxyError {
     Url,
 }
 
-impl Proxies {
-    /// The proxy through which to ask this endpoint.
-    pub fn into_proxy_for(self, endpoint: &Endpoint) -> Option<Proxy> {
-        let proxy = match endpoint.scheme() {
-            Scheme::Https => self.https,
-            Scheme::Http => self.http,
-        };
-        proxy.filter(|_| !is_loopback(endpoint.host()) && !self.none_for.covers(endpoint))
-    }
+/// The variables that name the proxy for this endpoint, of which the first that is set counts; `None` where it is asked
+/// directly: loopback always, and what `NO_PROXY` covers.
+pub fn variables(endpoint: &Endpoint, none_for: &NoProxy) -> Option<&'static [&'static str; 2]> {
+    let variables = match endpoint.scheme() {
+        Scheme::Https => &HTTPS_PROXY,
+        Scheme::Http => &HTTP_PROXY,
+    };
+    (!is_loopback(endpoint.host()) && !none_for.covers(endpoint)).then_some(variables)
 }
 
 impl Proxy {
@@ -301,21 +289,15 @@ mod tests {
 
     #[test]
     fn an_endpoint_takes_the_proxy_of_its_scheme_unless_it_is_loopback() {
-        let proxies = |none_for| Proxies {
-            https: Some("http://secure:1".parse().unwrap()),
-            http: Some("http://plain:2".parse().unwrap()),
-            none_for: NoProxy::parse(none_for),
-        };
-        let host = |url, none_for| proxies(none_for).into_proxy_for(&endpoint(url)).map(|proxy| proxy.port());
-        assert_eq!(host("https://sts.amazonaws.com", ""), Some(1));
-        assert_eq!(host("http://moto.test:5000", ""), Some(2));
-        assert_eq!(host("https://sts.amazonaws.com", "amazonaws.com"), None);
+        let of = |url, none_for| variables(&endpoint(url), &NoProxy::parse(none_for));
+        assert_eq!(of("https://sts.amazonaws.com", ""), Some(&HTTPS_PROXY));
+        assert_eq!(of("http://moto.test:5000", ""), Some(&HTTP_PROXY));
+        assert_eq!(of("https://sts.amazonaws.com", "amazonaws.com"), None);
         for url in
             ["https://localhost:8443", "http://127.0.0.2:5000", "https://[::1]:8443", "http://LOCALHOST."]
         {
-            assert_eq!(host(url, ""), None, "{url}");
+            assert_eq!(of(url, ""), None, "{url}");
         }
-        assert!(Proxies::default().into_proxy_for(&endpoint("https://sts.amazonaws.com")).is_none());
     }
 
     #[test]

@@ -142,12 +142,14 @@ fn key<'a>(credentials: Node<'a, '_>, name: &'static str) -> Result<&'a str, Unu
     if text.bytes().all(is_key_byte) { Ok(text) } else { Err(Unusable::IllCharacters(name)) }
 }
 
-/// The role of `arn:PARTITION:sts::ACCOUNT:assumed-role/ROLE/SESSION`; `None` for any other form.
+/// The role of `arn:PARTITION:sts::ACCOUNT:assumed-role/ROLE/SESSION`, where others than AWS keep the role's path before
+/// its name; `None` for any other form.
 fn assumed_role_name(arn: &str) -> Option<&str> {
     let mut fields = arn.splitn(6, ':');
     let [scheme, _partition, service, _region, _account, resource] = std::array::from_fn(|_| fields.next());
-    let (role, _session) = resource?.strip_prefix("assumed-role/")?.split_once('/')?;
-    (scheme == Some("arn") && service == Some("sts")).then_some(role)
+    let (role, _session) = resource?.strip_prefix("assumed-role/")?.rsplit_once('/')?;
+    let name = role.rsplit('/').next()?;
+    (scheme == Some("arn") && service == Some("sts")).then_some(name)
 }
 
 /// RFC 3339 in UTC, with or without a fraction of a second.

@@ -49,6 +49,10 @@ impl Trust {
             return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
         };
         let unreadable = |error| TrustError::Read(path.clone(), error);
+        // A pipe or a device could hold up everything.
+        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(unreadable(pem::Error::Io(std::io::Error::other("it is not a regular file"))));
+        }
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
             // A system's bundle may hold a certificate that rustls doesn't take, such as one of X.509 version 1.

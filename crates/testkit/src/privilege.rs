@@ -7,6 +7,9 @@ use std::io::Write;
 /// Set to `1` to turn every skip into a failure.
 pub const REQUIRE_PRIVILEGED: &str = "REQUIRE_PRIVILEGED";
 
+/// The file that a line is added to for each skip, where it is set.
+pub const SKIPPED_FILE: &str = "SKIPPED_FILE";
+
 /// The value, or `None` with a loud word on the test that is skipped: the test then returns.
 ///
 /// # Panics
@@ -22,6 +25,11 @@ pub fn require<T, E: Display>(needed: &str, given: Result<T, E>) -> Option<T> {
 fn skip(line: &str) {
     // Not eprintln!: the test harness would keep it to itself while the test "passes".
     let _ = writeln!(std::io::stderr(), "{line}");
+    // `./test` counts the lines of this file.
+    if let Some(path) = std::env::var_os(SKIPPED_FILE) {
+        let file = std::fs::OpenOptions::new().append(true).open(path);
+        let _ = file.and_then(|mut file| writeln!(file, "{line}"));
+    }
 }
 
 fn skipped(test: &str, reason: &str, must: bool) -> String {

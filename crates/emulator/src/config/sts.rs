@@ -3,10 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use imds_contract::{Invalid, Region, RoleArn, environment};
+use imds_contract::{Invalid, Partition, Region, RoleArn, environment};
 use imds_sts::{
-    Client, ClientSettings, Endpoint, EndpointError, EndpointSettings, NoProxy, Proxies, RegionalEndpoints,
-    Timeouts, Trust, proxy,
+    Client, ClientSettings, Endpoint, EndpointError, EndpointSettings, NoProxy, Proxy, Timeouts, Trust, proxy,
 };
 
 use super::Reader;
@@ -23,43 +22,41 @@ impl Reader<'_> {
         };
         let fips = self.flag(environment::USE_FIPS_ENDPOINT);
         let dual_stack = self.flag(environment::USE_DUALSTACK_ENDPOINT);
-        let regional = self.variable::<RegionalEndpoints>(&[environment::STS_REGIONAL_ENDPOINTS]);
-        let proxies = Proxies {
-            https: self.variable(&proxy::HTTPS_PROXY),
-            http: self.variable(&proxy::HTTP_PROXY),
-            none_for: NoProxy::parse(&self.text(&proxy::NO_PROXY).map(|(_, list)| list).unwrap_or_default()),
-        };
+        let regional = self.variable(&[environment::STS_REGIONAL_ENDPOINTS]).unwrap_or_default();
         let trust = match self.text(&[environment::CA_BUNDLE, environment::SSL_CERT_FILE]) {
             Some((_, path)) => Trust::Bundle(path.into()),
             None => Trust::Mozilla,
         };
-        let settings = EndpointSettings {
-            role_partition: role_arn?.partition(),
-            region,
-            endpoint_url,
-            fips,
-            dual_stack,
-            regional: regional.unwrap_or_default(),
+        // Where the role is wrong, any partition serves to see what else is.
+        let role_partition = match (role_arn, &region) {
+            (Some(role), _) => role.partition(),
+            (None, Some(region)) => region.partition(),
+            (None, None) => Partition::Aws,
         };
-        if self.problems.len() > before {
-            return None;
-        }
-        match settings.resolve() {
-            Ok(endpoint) => {
-                let proxy = proxies.into_proxy_for(&endpoint);
-                Some(Client::new(ClientSettings { endpoint, proxy, trust, timeouts: Timeouts::default() }))
+        let settings = EndpointSettings { role_partition, region, endpoint_url, fips, dual_stack, regional };
+        let endpoint = settings.resolve().map_err(|error| self.endpoint_problem(&error)).ok();
+        let proxy = endpoint.as_ref().and_then(|endpoint| self.proxy(endpoint));
+        let endpoint = endpoint.filter(|_| self.problems.len() == before)?;
+        Some(Client::new(ClientSettings { endpoint, proxy, trust, timeouts: Timeouts::default() }))
+    }
+
+    /// Only the proxy that would be used is read: a cluster sets the other variables for others.
+    fn proxy(&mut self, endpoint: &Endpoint) -> Option<Proxy> {
+        let list = self.text(&proxy::NO_PROXY).map(|(_, list)| list).unwrap_or_default();
+        self.variable(proxy::variables(endpoint, &NoProxy::parse(&list))?)
+    }
+
+    fn endpoint_problem(&mut self, error: &EndpointError) {
+        let name = match error {
+            EndpointError::Url(_) => environment::ENDPOINT_URL_STS.to_owned(),
+            EndpointError::OtherPartition { .. } => {
+                let given = self.given(&super::REGION).pop();
+                given.map_or_else(|| environment::REGION.to_owned(), |(name, _)| name)
             }
-            Err(error) => {
-                let name = match error {
-                    EndpointError::Url(_) => environment::ENDPOINT_URL_STS,
-                    EndpointError::OtherPartition { .. } => environment::REGION,
-                    EndpointError::FipsWithUrl => environment::USE_FIPS_ENDPOINT,
-                    EndpointError::DualStackWithUrl => environment::USE_DUALSTACK_ENDPOINT,
-                };
-                self.problems.push(format!("{name}: {error}"));
-                None
-            }
-        }
+            EndpointError::FipsWithUrl => environment::USE_FIPS_ENDPOINT.to_owned(),
+            EndpointError::DualStackWithUrl => environment::USE_DUALSTACK_ENDPOINT.to_owned(),
+        };
+        self.problems.push(format!("{name}: {error}"));
     }
 
     /// The first of these variables that is set, with its name.

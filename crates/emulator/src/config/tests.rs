@@ -107,6 +107,44 @@ fn wrong_sts_settings_are_reported_too() {
 }
 
 #[test]
+fn a_proxy_that_would_not_be_used_is_not_looked_at() {
+    let needed = [("AWS_ROLE_ARN", ROLE), ("AWS_WEB_IDENTITY_TOKEN_FILE", "/t")];
+    config(&[], &[&needed[..], &[("HTTP_PROXY", "socks5://proxy:1080")]].concat());
+    config(&[], &[&needed[..], &[("HTTPS_PROXY", "socks5://p:1"), ("NO_PROXY", ".amazonaws.com")]].concat());
+}
+
+#[test]
+fn what_does_not_go_together_is_reported_with_the_name_it_was_given_under() {
+    let needed = ["--role-arn", ROLE, "--token-file", "/t"];
+    let all = problems(&[&needed[..], &["--region", "us-gov-west-1"]].concat(), &[]);
+    assert!(
+        matches!(all.as_slice(), [only] if only.starts_with("--region: region us-gov-west-1 is in")),
+        "{all:?}"
+    );
+    let both = [("AWS_USE_FIPS_ENDPOINT", "true"), ("AWS_ENDPOINT_URL_STS", "https://sts.example.com")];
+    let all = problems(&[], &both).join("\n");
+    assert!(all.contains("AWS_USE_FIPS_ENDPOINT: ") && all.contains("--role-arn"), "{all}");
+}
+
+#[test]
+fn a_flag_given_twice_is_told_unless_it_may_be() {
+    let all = problems(
+        &["--role-arn", ROLE, "--token-file", "/t", "--session-duration=5", "--session-duration=3600"],
+        &[],
+    );
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert!(all[0].contains("more than once") && all[1].contains("\"5\""), "{all:?}");
+}
+
+#[test]
+fn an_address_that_others_reach_is_refused_unless_asked_for_twice() {
+    let needed = ["--role-arn", ROLE, "--token-file", "/t", "--listen", "0.0.0.0:1338"];
+    let all = problems(&needed, &[]).join("\n");
+    assert!(all.contains("0.0.0.0:1338") && all.contains("--allow-remote"), "{all}");
+    config(&[&needed[..], &["--allow-remote"]].concat(), &[]);
+}
+
+#[test]
 fn wait_needs_neither_role_nor_token() {
     match read(&["--wait", "--admin-listen", "127.0.0.1:9"], &[]) {
         Ok(Command::Wait(wait)) => {

@@ -6,7 +6,7 @@ mod path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use imds_contract::{HttpTokens, RoleArn};
 
 use crate::clock::Now;
@@ -40,6 +40,8 @@ pub struct Answer {
     pub content_type: ContentType,
     /// `X-Aws-Ec2-Metadata-Token-Ttl-Seconds`: how long the token is still valid.
     pub token_ttl: Option<u32>,
+    /// `Last-Modified`: when the credentials came.
+    pub last_modified: Option<HeaderValue>,
     /// `Allow`, for a method that is not.
     pub allow: Option<&'static str>,
 }
@@ -123,12 +125,6 @@ impl Imds {
         (Asked { class, version }, self.decide(request, &resource, credentials, now))
     }
 
-    /// The answer to a request whose body was too long, too slow or broken off.
-    pub fn refuse_body() -> (Asked, Answer) {
-        let asked = Asked { class: Class::Other, version: Version::V1 };
-        (asked, Answer::page(StatusCode::PAYLOAD_TOO_LARGE))
-    }
-
     fn decide(
         &self,
         request: &Request<'_>,
@@ -136,7 +132,8 @@ impl Imds {
         credentials: Option<&Credentials>,
         now: Now,
     ) -> Answer {
-        if request.forwarded {
+        // As the real service: IMDSv2 alone knows of proxies. Where tokens are required nothing else is left.
+        if request.forwarded && (request.method == Method::PUT || request.token.is_some()) {
             return Answer::empty(StatusCode::FORBIDDEN);
         }
         let token_path = matches!(resource, Resource::Token | Resource::TokenWithSlash);
@@ -179,8 +176,14 @@ impl Imds {
             (Resource::Root, _) => Answer::plain(Bytes::from_static(page::VERSIONS.as_bytes())),
             (Resource::Role(role), _) if role != self.role.name() => Answer::page(StatusCode::NOT_FOUND),
             (Resource::Roles | Resource::Role(_), None) => Answer::page(StatusCode::SERVICE_UNAVAILABLE),
-            (Resource::Roles, Some(_)) => Answer::plain(Bytes::copy_from_slice(self.role.name().as_bytes())),
-            (Resource::Role(_), Some(credentials)) => Answer::plain(credentials.document()),
+            (Resource::Roles, Some(credentials)) => Answer {
+                last_modified: Some(credentials.last_modified()),
+                ..Answer::plain(Bytes::copy_from_slice(self.role.name().as_bytes()))
+            },
+            (Resource::Role(_), Some(credentials)) => Answer {
+                last_modified: Some(credentials.last_modified()),
+                ..Answer::plain(credentials.document())
+            },
             _ => Answer::page(StatusCode::NOT_FOUND),
         }
     }
@@ -190,12 +193,24 @@ impl Imds {
 struct Unauthorized;
 
 impl Answer {
+    /// To a request whose body is too long.
+    pub fn too_long() -> Self {
+        Self::page(StatusCode::PAYLOAD_TOO_LARGE)
+    }
+
     fn plain(body: Bytes) -> Self {
         Self { body, content_type: ContentType::Plain, ..Self::empty(StatusCode::OK) }
     }
 
     fn empty(status: StatusCode) -> Self {
-        Self { status, body: Bytes::new(), content_type: ContentType::Plain, token_ttl: None, allow: None }
+        Self {
+            status,
+            body: Bytes::new(),
+            content_type: ContentType::Plain,
+            token_ttl: None,
+            last_modified: None,
+            allow: None,
+        }
     }
 
     /// The service's error page for this status.

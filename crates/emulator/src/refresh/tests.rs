@@ -28,6 +28,8 @@ impl Clock for TestClock {
 /// What the next exchanges do; then success for ever.
 enum Script {
     Succeed,
+    /// Credentials with this life.
+    Grant(Duration),
     Fail(Remedy),
     Hang(Duration),
 }
@@ -62,19 +64,24 @@ impl Exchange for TestSts {
                     retry_after: None,
                 })
             }
-            Some(Script::Succeed) | None => Ok(Answer {
-                credentials: StsCredentials {
-                    access_key_id: format!("ASIAEXAMPLE{number:09}"),
-                    secret_access_key: Secret::from("EXAMPLE"),
-                    session_token: Secret::from("EXAMPLE"),
-                    expiration: asked.wall + HOUR,
-                },
-                assumed_role_arn: None,
-                date: Some(asked.wall),
-            }),
+            Some(Script::Succeed) | None => Ok(answer(number, asked, HOUR)),
+            Some(Script::Grant(life)) => Ok(answer(number, asked, life)),
         };
         self.in_flight.fetch_sub(1, SeqCst);
         outcome
+    }
+}
+
+fn answer(number: usize, asked: Now, life: Duration) -> Answer {
+    Answer {
+        credentials: StsCredentials {
+            access_key_id: format!("ASIAEXAMPLE{number:09}"),
+            secret_access_key: Secret::from("EXAMPLE"),
+            session_token: Secret::from("EXAMPLE"),
+            expiration: asked.wall + life,
+        },
+        assumed_role_arn: None,
+        date: Some(asked.wall),
     }
 }
 
@@ -95,7 +102,7 @@ fn start(script: impl IntoIterator<Item = Script>) -> Running {
     };
     let (sender, state) = watch::channel(State::default());
     let metrics = Arc::new(Metrics::new(clock.now().wall));
-    tokio::spawn(run(sts, clock, metrics, sender));
+    tokio::spawn(run(sts, HOUR, clock, metrics, sender));
     Running { clock, state, exchanges: log }
 }
 
@@ -141,6 +148,29 @@ async fn keeps_serving_while_sts_is_down_until_the_true_end_then_recovers() {
     assert!(running.exchanges() > 200, "the outage is over");
     assert!(running.left() >= 25 * MINUTE, "recovered");
     assert!(running.state.borrow().failure.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn worse_credentials_never_replace_better_ones() {
+    let running = start([Script::Succeed, Script::Grant(5 * MINUTE), Script::Fail(Remedy::GiveUpSlowly)]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let first = running.state.borrow().credentials.clone().unwrap();
+    while running.exchanges() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let held = running.state.borrow().clone();
+    assert!(Arc::ptr_eq(&held.credentials.unwrap(), &first));
+    assert_eq!(held.failure.unwrap().kind, "short_answer");
+    tokio::time::sleep(20 * MINUTE).await;
+    assert!(running.left() >= 25 * MINUTE, "and better ones are asked for soon");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_sts_that_gives_very_short_lives_is_not_hammered() {
+    let running = start(std::iter::repeat_with(|| Script::Grant(2 * Duration::from_secs(1))).take(100_000));
+    tokio::time::sleep(MINUTE).await;
+    assert!(running.exchanges() <= 62, "{} exchanges in a minute", running.exchanges());
 }
 
 #[tokio::test(start_paused = true)]

@@ -30,6 +30,7 @@ fn v1_sees_the_real_services_headers_and_form() {
     ] {
         assert_eq!(roles.header(name), Some(value), "{name}: {roles:?}");
     }
+    assert!(roles.header("last-modified").is_some_and(|time| time.ends_with(" GMT")), "{roles:?}");
     assert!(roles.header("date").is_some() && roles.header("transfer-encoding").is_none(), "{roles:?}");
     let document = emulator.get(DOCUMENT).expect(200);
     assert_eq!(document.header("content-type"), Some("text/plain"));
@@ -90,6 +91,16 @@ fn a_token_request_with_a_body_too_long_is_refused() {
     emulator.ask(&(put_token(&format!("{ttl}content-length: 4\r\n")) + "body")).expect(200);
     let long = "x".repeat(2000);
     emulator.ask(&(put_token(&format!("{ttl}content-length: 2000\r\n")) + &long)).expect(413);
+}
+
+/// curl announces a body and sends none when it is given an empty file.
+#[test]
+fn a_token_request_whose_body_never_comes_is_answered_all_the_same() {
+    let stage = Stage::new();
+    let emulator = stage.emulator().start();
+    let head = put_token("x-aws-ec2-metadata-token-ttl-seconds: 60\r\nTransfer-Encoding: chunked\r\n");
+    let answer = emulator.ask(&head.replace("connection: close\r\n", "")).expect(200);
+    assert_eq!(answer.header("connection"), Some("close"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The life of the real program: start, STS's faults, rotation of the token, crash, end.
 
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
@@ -66,6 +67,35 @@ fn a_missing_token_file_is_told_in_words_and_found_when_it_comes() {
 }
 
 #[test]
+fn a_token_file_that_can_not_be_read_without_waiting_holds_up_nothing() {
+    let stage = Stage::new();
+    let pipe = stage.folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut emulator = stage.emulator().env("AWS_WEB_IDENTITY_TOKEN_FILE", &pipe).start();
+    emulator.wait_for_log("it is not a regular file");
+    emulator.admin("/livez").expect(200);
+    emulator.signal(Signal::TERM);
+    eventually(|| emulator.ended().is_some());
+}
+
+#[test]
+fn clients_that_hold_connections_open_keep_neither_the_probes_nor_the_token_file_from_working() {
+    let stage = Stage::new();
+    stage.sts.set_fault(Fault::NearExpiry(Duration::from_secs(4)));
+    let emulator = stage.emulator().ready();
+    let silent = |address, number| -> Vec<TcpStream> {
+        (0..number).map(|_| TcpStream::connect(address).unwrap()).collect()
+    };
+    let (_admin, _imds) = (silent(emulator.admin, 100), silent(emulator.imds, 400));
+    let first = emulator.get(DOCUMENT).expect(200).body;
+    emulator.admin("/livez").expect(200);
+    eventually(|| {
+        let now = emulator.get(DOCUMENT);
+        now.status == 200 && now.body != first
+    });
+}
+
+#[test]
 fn every_fault_of_sts_leaves_the_last_good_document_in_place_until_its_end() {
     let faults = [
         Fault::Garbage,
@@ -92,10 +122,13 @@ fn outlives(fault: Fault) {
     let name = format!("{fault:?}");
     let hangs = fault == Fault::Hang;
     stage.sts.set_fault(fault);
-    if !hangs {
+    if hangs {
+        // Past the refresh, which waits for STS; a request does not.
+        std::thread::sleep(Duration::from_secs(6));
+    } else {
         emulator.wait_for_log("can't get credentials");
-        assert_eq!(emulator.get(DOCUMENT).expect(200).body, first, "{name}");
     }
+    assert_eq!(emulator.get(DOCUMENT).expect(200).body, first, "{name}");
     let expiration = humantime::parse_rfc3339(&document_field(&first, "Expiration").unwrap()).unwrap();
     eventually(|| emulator.get(DOCUMENT).status == 503 && emulator.get(ROLES).status == 503);
     assert!(SystemTime::now() < expiration + Duration::from_secs(1), "{name}");
