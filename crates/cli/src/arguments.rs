@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use imds_inject::ServerVersion;
 
 /// The IMDS emulator from a person's shell.
 #[derive(Debug, Parser)]
@@ -15,13 +16,55 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Inject(InjectArguments),
     Run(RunArguments),
     /// What a container runtime does last: takes on a container's identity and becomes its program.
     #[command(name = "__container", hide = true)]
     Container(ContainerArguments),
-    /// Whether a network namespace can be had: says why not.
+    /// What a shell does last: becomes the user's command.
+    #[command(name = "__command", hide = true)]
+    Become(CommandArguments),
+    /// Whether the network of the Pod on stdin can be had: says why not.
     #[command(name = "__probe", hide = true)]
     Probe,
+}
+
+/// Inject the emulator into manifests, as the webhook does into Pods
+///
+/// Reads Pods and whatever has a Pod template (Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job,
+/// CronJob, PodTemplate, List), and prints all documents as one YAML stream. Those that are not injected are printed byte
+/// for byte; in the others, comments, order, quotes and layout stay as they are.
+///
+/// stderr has a line for each workload: what was done, or why not, and what to do. Exits with 64 where the usage was
+/// wrong; with 1, and without printing anything, where a file cannot be read or, with --strict, a workload is refused.
+#[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "read in a terminal")]
+pub(crate) struct InjectArguments {
+    /// A file, a folder of *.yaml, *.yml and *.json, or - for stdin; may be given several times
+    #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Go into the folders' folders too
+    #[arg(short = 'R', long)]
+    pub(crate) recursive: bool,
+    /// The webhook's settings file [default: its defaults]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) settings: Option<PathBuf>,
+    /// The image with the programs [default: the settings' image, else the one that deploy/image/build makes]
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) image: Option<String>,
+    /// The version of Kubernetes that the manifests are for, for example 1.32: decides on the form of the sidecar where
+    /// the settings say `auto` [default: unknown]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) server_version: Option<ServerVersion>,
+    /// The namespace of what names none
+    #[arg(short, long, value_name = "NAME", default_value = "default")]
+    pub(crate) namespace: String,
+    /// Print the operations (JSON Patch, one list for each document) instead of the manifests
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Fail if a workload is refused, and print nothing then
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 /// Run a command on this machine as if in an injected Pod
@@ -73,6 +116,16 @@ pub(crate) struct ContainerArguments {
     /// The program's file.
     #[arg(last = true, required = true)]
     pub(crate) program: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CommandArguments {
+    /// The process without which this one must not live on.
+    #[arg(long)]
+    pub(crate) parent: i32,
+    /// The command.
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<OsString>,
 }
 
 #[cfg(test)]

@@ -1,13 +1,17 @@
 //! `kubectl-imds`, also `kubectl imds`: the command line.
 //!
+//! `inject` does to files what the webhook does to Pods, with the same library.
+//!
 //! `run` injects a Pod with the same library as the webhook and then does by hand what a cluster would do with the
 //! result, on this machine: an STS, a projected token, a network namespace, the init container, the sidecar; and a client
 //! that only knows `http://169.254.169.254`.
 
 mod arguments;
+mod inject;
 mod output;
 mod pod_file;
 mod run;
+mod yaml;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -32,9 +36,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let output = Output::new();
     let outcome = match arguments.command {
+        Command::Inject(arguments) => inject::inject(&arguments, &output),
         Command::Run(arguments) => run::run(&arguments, &output),
         Command::Container(container) => run::container::become_it(&container).map(|never| match never {}),
-        Command::Probe => run::namespace::enter().map(|_| ExitCode::SUCCESS),
+        Command::Become(command) => run::command::become_it(&command, &output),
+        Command::Probe => run::probe::answer().map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
         output.error(&format!("{error:#}"));

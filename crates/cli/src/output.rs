@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-/// Where the program speaks. A reader that went away (`| head`) is no error.
+/// Where the program speaks. A reader that went away (`| head`) is no error; on stdout, everything else is.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     colour: bool,
@@ -63,18 +63,27 @@ impl Output {
     }
 
     /// On stdout: a command line, as if typed.
-    pub(crate) fn prompt(&self, text: &str) {
-        let _ = writeln!(io::stdout(), "{} {}", self.paint(DIM, "$"), self.paint(BOLD, text));
+    pub(crate) fn prompt(&self, text: &str) -> io::Result<()> {
+        self.data(&format!("{} {}\n", self.paint(DIM, "$"), self.paint(BOLD, text)))
     }
 
     /// On stdout: the answer to it.
-    pub(crate) fn answer(&self, text: &str) {
-        let _ = writeln!(io::stdout(), "{text}");
+    pub(crate) fn answer(&self, text: &str) -> io::Result<()> {
+        self.data(&format!("{text}\n"))
     }
 
     /// On stdout: what it comes to.
-    pub(crate) fn verdict(&self, text: impl Display) {
-        let _ = writeln!(io::stdout(), "{} {text}", self.paint(GREEN, "✔"));
+    pub(crate) fn verdict(&self, text: impl Display) -> io::Result<()> {
+        self.data(&format!("{} {text}\n", self.paint(GREEN, "✔")))
+    }
+
+    /// On stdout: data, as it is.
+    pub(crate) fn data(&self, text: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            outcome => outcome,
+        }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {

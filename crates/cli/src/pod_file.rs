@@ -6,13 +6,15 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use imds_inject::Settings;
 use serde_json::Value;
-use serde_yaml_ng::Deserializer;
+use serde_yaml_ng::Mapping;
+
+use crate::yaml::parse;
 
 /// The manifest of GKE on AWS's page "Enable the IMDS emulator", unchanged.
 const EXAMPLE: &str = include_str!("../../../examples/pod.yaml");
 
-/// The image that stands in the injected spec where no settings name one; nothing is pulled.
-const LOCAL_IMAGE: &str = "localhost/imds-emulator:dev";
+/// The image that stands in the injected spec where no settings name one: what `deploy/image/build` makes.
+pub(crate) const LOCAL_IMAGE: &str = "localhost/imds-emulator:dev";
 
 /// Reads the one Pod of a file; the example without one.
 pub(crate) fn read_pod(file: Option<&Path>) -> anyhow::Result<Value> {
@@ -25,10 +27,18 @@ pub(crate) fn read_pod(file: Option<&Path>) -> anyhow::Result<Value> {
     }
 }
 
-/// Reads the webhook's settings; its defaults without a file.
-pub(crate) fn read_settings(file: Option<&Path>) -> anyhow::Result<Settings> {
-    let Some(file) = file else { return Ok(Settings::new(LOCAL_IMAGE)) };
-    serde_yaml_ng::from_str(&read(file)?).with_context(|| format!("cannot use {}", file.display()))
+/// Reads the webhook's settings; its defaults without a file. The image, where one is given, takes the place of theirs.
+pub(crate) fn read_settings(file: Option<&Path>, image: Option<&str>) -> anyhow::Result<Settings> {
+    let Some(file) = file else { return Ok(Settings::new(image.unwrap_or(LOCAL_IMAGE))) };
+    let text = read(file)?;
+    let settings = match image {
+        None => serde_yaml_ng::from_str(&text),
+        Some(image) => serde_yaml_ng::from_str(&text).and_then(|mut settings: Mapping| {
+            settings.insert("image".into(), image.into());
+            serde_yaml_ng::from_value(settings.into())
+        }),
+    };
+    settings.with_context(|| format!("cannot use {}", file.display()))
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {
@@ -42,10 +52,9 @@ fn read(file: &Path) -> anyhow::Result<String> {
 }
 
 fn parse_pod(yaml: &str) -> anyhow::Result<Value> {
-    use serde::Deserialize as _;
-    let documents: Vec<Value> =
-        Deserializer::from_str(yaml).map(Value::deserialize).collect::<Result<_, _>>()?;
-    let mut documents = documents.into_iter().filter(|document| !document.is_null());
+    let stream = parse(yaml)?;
+    let documents = stream.documents.iter().map(|document| document.root.to_json());
+    let mut documents = documents.filter(|document| !document.is_null());
     let (Some(pod), None) = (documents.next(), documents.next()) else {
         bail!("it has to hold one Pod and nothing else");
     };
@@ -85,5 +94,19 @@ mod tests {
             assert!(error.contains(expected), "{yaml:?}: {error}");
         }
         assert!(parse_pod("---\nkind: Pod\n---\n").is_ok(), "empty documents are none");
+    }
+
+    #[test]
+    fn an_image_takes_the_place_of_the_settings_own() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "image: theirs\nregion: eu-central-1\n").unwrap();
+        let settings = |image| read_settings(Some(file.path()), image).unwrap();
+        assert_eq!(settings(None).image, "theirs");
+        assert_eq!(settings(Some("mine")).image, "mine");
+        assert!(settings(Some("mine")).region.is_some(), "the rest stays");
+        assert_eq!(read_settings(None, Some("mine")).unwrap().image, "mine");
+        std::fs::write(file.path(), "region: eu-central-1\n").unwrap();
+        assert_eq!(settings(Some("mine")).image, "mine");
+        assert!(read_settings(Some(file.path()), None).is_err());
     }
 }

@@ -45,3 +45,31 @@ pub const MEMORY_LIMIT: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-m
 
 /// Written by the webhook: what it did.
 pub const STATUS: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-status";
+
+/// Every annotation of ours: those that a user writes, then [`STATUS`].
+pub const ALL: [&str; 12] = [
+    ROLE_ARN,
+    REGION,
+    HTTP_TOKENS,
+    SESSION_DURATION,
+    SESSION_NAME,
+    INTERCEPTION,
+    METADATA,
+    ASSUME_ROLE_ARNS,
+    CPU_REQUEST,
+    MEMORY_REQUEST,
+    MEMORY_LIMIT,
+    STATUS,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_ours_has_the_prefix() {
+        for name in ALL.into_iter().chain([ENABLED_LABEL]) {
+            assert!(name.strip_prefix(PREFIX).is_some_and(|suffix| !suffix.is_empty()), "{name}");
+        }
+    }
+}

@@ -20,6 +20,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 
 use crate::shutdown::Shutdown;
 
@@ -28,6 +29,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 
 /// The longest wait after a failed `accept`.
 const ACCEPT_BACKOFF_CAP: Duration = Duration::from_secs(1);
+
+/// Within this time of being accepted an honest client has its answer; no younger connection is closed for another.
+const HONEST_TIME: Duration = Duration::from_millis(20);
 
 /// What one listener may cost.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +103,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
-    let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
+    let mut by_age = VecDeque::new();
     let mut backoff = Duration::ZERO;
     loop {
         let accepted = tokio::select! {
@@ -108,19 +112,14 @@ where
         };
         while connections.try_join_next().is_some() {}
         if by_age.len() >= most {
-            by_age.retain(|connection| !connection.is_finished());
+            make_room(&mut by_age, most).await;
         }
         match accepted {
             Ok((stream, _)) => {
                 backoff = Duration::ZERO;
                 // Answers are small and written at once: waiting to fill a segment would only delay them.
                 let _ = stream.set_nodelay(true);
-                if by_age.len() >= most
-                    && let Some(oldest) = by_age.pop_front()
-                {
-                    oldest.abort();
-                }
-                by_age.push_back(connections.spawn(connect(stream)));
+                by_age.push_back((Instant::now(), connections.spawn(connect(stream))));
             }
             Err(error) => {
                 // Out of descriptors or memory: once a series, not once a try.
@@ -138,6 +137,19 @@ where
     drop(listener);
     let finish = async { while connections.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(DRAIN, finish).await;
+}
+
+/// Closes the oldest connection if there are still too many once what has been asked already is answered. A crowd of
+/// honest clients is given the moment that it needs.
+async fn make_room(by_age: &mut VecDeque<(Instant, AbortHandle)>, most: usize) {
+    tokio::task::yield_now().await;
+    by_age.retain(|(_, connection)| !connection.is_finished());
+    if by_age.len() >= most
+        && let Some((accepted, oldest)) = by_age.pop_front()
+    {
+        tokio::time::sleep_until(accepted + HONEST_TIME).await;
+        oldest.abort();
+    }
 }
 
 /// What came of reading a body.
@@ -258,6 +270,21 @@ mod tests {
         assert!(exchange(address, long).await.starts_with("HTTP/1.1 413"));
         let slow = b"PUT / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 3\r\n\r\n1";
         assert!(exchange(address, slow).await.starts_with("HTTP/1.1 408"));
+    }
+
+    #[tokio::test]
+    async fn a_crowd_larger_than_the_cap_is_answered() {
+        let (address, _stop, _server) = start(Limits { connections: 8, ..QUICK });
+        let clients: Vec<_> = (0..200)
+            .map(|_| {
+                let request = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+                tokio::spawn(async move { exchange(address, request).await })
+            })
+            .collect();
+        for client in clients {
+            let answer = client.await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
     }
 
     #[tokio::test]

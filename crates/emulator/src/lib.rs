@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod exchange;
+pub mod hardening;
 pub mod http;
 pub mod imds;
 pub mod metrics;

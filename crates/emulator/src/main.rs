@@ -33,27 +33,13 @@ fn main() -> ExitCode {
 
 fn run(config: Config) -> Result<(), String> {
     imds_daemon::logging::to_stderr(config.log_level);
-    // No core dump and no other process of the same user may read the credentials from memory.
-    raise_file_limit();
-    let not_dumpable = rustix::process::DumpableBehavior::NotDumpable;
-    if let Err(error) = rustix::process::set_dumpable_behavior(not_dumpable) {
-        log::warn!(error:% = error; "can't switch core dumps off");
-    }
+    imds_emulator::hardening::apply();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build();
     let runtime = runtime.map_err(|error| format!("can't start: {error}"))?;
     let outcome = runtime.block_on(imds_emulator::run(config)).map_err(|error| error.to_string());
     // A name that is still being resolved is not waited for.
     runtime.shutdown_background();
     outcome
-}
-
-/// Takes all the file descriptors that we may have: a client with many connections must not keep the token file closed.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        log::debug!(error:% = error; "can't raise the limit of open files");
-    }
 }
 
 fn say(message: &str) {

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use imds_contract::{Interception, address, environment, pod};
 use serde_json::{Map, Value, json};
 
+use crate::pod::PodView;
 use crate::quantity::Quantity;
+use crate::resources::Resources;
 use crate::session_name::Variable;
-use crate::settings::{Resources, Settings, Sidecar};
+use crate::settings::{Settings, SidecarForm};
 use crate::wishes::Wishes;
 
 /// How many seconds before kubelet's SIGKILL a classic sidecar stops by itself.
@@ -46,23 +48,34 @@ pub(crate) fn redirect(settings: &Settings, wishes: &Wishes) -> Option<Value> {
     Some(container.into())
 }
 
-/// The sidecar. `termination_grace_period` is the Pod's, in seconds.
-pub(crate) fn emulator(settings: &Settings, wishes: &Wishes, termination_grace_period: u64) -> Value {
+/// The sidecar of this Pod.
+pub(crate) fn emulator(
+    settings: &Settings,
+    wishes: &Wishes,
+    form: SidecarForm,
+    pod: PodView<'_>,
+    namespace: &str,
+) -> Value {
     let mut container = container(pod::EMULATOR_CONTAINER, pod::EMULATOR_COMMAND, settings, wishes);
-    let grace_period = match settings.sidecar {
-        Sidecar::Native => {
+    let grace_period = match form {
+        SidecarForm::Native => {
             container.insert("restartPolicy".to_owned(), json!("Always"));
             NATIVE_GRACE_PERIOD
         }
-        Sidecar::Classic => {
+        SidecarForm::Classic => {
             // kubelet starts the next container once this has returned.
             let gate = json!({"exec": {"command": [pod::EMULATOR_COMMAND, "--wait"]}});
             container.insert("lifecycle".to_owned(), json!({"postStart": gate}));
             // All containers are stopped at once: the others still want credentials while they drain.
-            termination_grace_period.saturating_sub(BEFORE_THE_KILL).max(1)
+            pod.termination_grace_period().saturating_sub(BEFORE_THE_KILL).max(1)
         }
     };
-    container.insert("env".to_owned(), emulator_env(settings, wishes, grace_period).into());
+    let session_name = wishes.session_name.render(|variable| match variable {
+        Variable::Namespace => Some(namespace),
+        Variable::Pod => pod.name(),
+        Variable::ServiceAccount => Some(pod.service_account()),
+    });
+    container.insert("env".to_owned(), emulator_env(settings, wishes, grace_period, &session_name).into());
     // No readiness probe: an STS that is down must not take the Pod out of its Services.
     container.insert("startupProbe".to_owned(), probe("/startupz", 1, start_timeout(settings) + START_SLACK));
     container.insert("livenessProbe".to_owned(), probe("/livez", 10, 3));
@@ -127,7 +140,7 @@ fn security_context(uid: u32, capabilities: &[&str]) -> Value {
     })
 }
 
-fn emulator_env(settings: &Settings, wishes: &Wishes, grace_period: u64) -> Vec<Value> {
+fn emulator_env(settings: &Settings, wishes: &Wishes, grace_period: u64, session_name: &str) -> Vec<Value> {
     let token_file = format!("{}/{}", pod::TOKEN_MOUNT_PATH, pod::TOKEN_FILE_NAME);
     let mut env = vec![
         variable(environment::ROLE_ARN, wishes.role.as_str()),
@@ -137,7 +150,7 @@ fn emulator_env(settings: &Settings, wishes: &Wishes, grace_period: u64) -> Vec<
     // kubelet expands references to variables that stand before.
     let used = Variable::ALL.into_iter().filter(|variable| wishes.session_name.uses(*variable));
     env.extend(used.map(|variable| field_variable(variable.environment(), variable.field_path())));
-    env.push(variable(environment::SESSION_NAME, &wishes.session_name.render()));
+    env.push(variable(environment::SESSION_NAME, session_name));
     env.push(variable(environment::SESSION_DURATION, &wishes.session_duration.to_string()));
     env.push(variable(environment::HTTP_TOKENS, wishes.http_tokens.as_str()));
     env.push(variable(environment::GRACE_PERIOD, &grace_period.to_string()));

@@ -11,7 +11,9 @@ use crate::pod::{
     ANNOTATIONS, CONTAINERS, INIT_CONTAINERS, PodView, SYSCTLS, UNPRIVILEGED_PORT_START, VOLUMES, is_named,
 };
 use crate::reason::Reason;
-use crate::settings::{Settings, Sidecar};
+use crate::server_version::ServerVersion;
+use crate::settings::{Settings, SidecarForm};
+use crate::warning::Warning;
 use crate::wishes::Wishes;
 
 /// Where `kubectl logs` and `exec` go when no container is named. Source: kubectl's documentation of the annotation.
@@ -22,6 +24,15 @@ const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 pub struct Context<'a> {
     /// The namespace that the Pod is created in.
     pub namespace: &'a str,
+    /// The API server's version, where it is known: see [`Sidecar::on`](crate::Sidecar::on).
+    pub server: Option<ServerVersion>,
+}
+
+impl<'a> Context<'a> {
+    /// For a server of unknown version.
+    pub fn new(namespace: &'a str) -> Self {
+        Self { namespace, server: None }
+    }
 }
 
 /// What becomes of a Pod.
@@ -45,10 +56,12 @@ pub struct Injection {
     /// How requests are intercepted.
     pub interception: Interception,
     /// How the emulator is put into the Pod.
-    pub sidecar: Sidecar,
+    pub sidecar: SidecarForm,
     /// The subject of the Pod's token, which the role's trust policy has to allow:
     /// `system:serviceaccount:NAMESPACE:NAME`.
     pub subject: String,
+    /// What follows from this injection and its owner may not expect.
+    pub warnings: Vec<Warning>,
 }
 
 impl Injection {
@@ -76,6 +89,21 @@ impl fmt::Display for Decision {
             Self::Skip(reason) => write!(f, "left as it is: {reason}"),
             Self::Refuse(reason) => write!(f, "refused: {reason}"),
         }
+    }
+}
+
+impl Decision {
+    /// The decision as it reads in a document that has the Pod at this JSON pointer.
+    pub(crate) fn under(mut self, pod: &str) -> Self {
+        let prefix = |path: &mut String| path.insert_str(0, pod);
+        match &mut self {
+            Self::Inject(injection) => {
+                injection.operations.iter_mut().for_each(|operation| prefix(&mut operation.path));
+            }
+            Self::Skip(Reason::Malformed { path }) | Self::Refuse(Reason::Malformed { path }) => prefix(path),
+            Self::Skip(_) | Self::Refuse(_) => {}
+        }
+        self
     }
 }
 
@@ -110,10 +138,23 @@ fn injection(settings: &Settings, raw: &Value, context: &Context<'_>) -> Result<
         return Err(Reason::Windows);
     }
     let wishes = Wishes::of(pod, settings)?;
-    let operations = operations(settings, &wishes, pod)?;
+    let form = settings.sidecar.on(context.server);
+    let operations = operations(settings, &wishes, form, pod, context.namespace)?;
     let Wishes { role, interception, .. } = wishes;
     let subject = format!("system:serviceaccount:{}:{}", context.namespace, pod.service_account());
-    Ok(Injection { operations, role, interception, sidecar: settings.sidecar, subject })
+    let warnings = consequence(form, pod, context.server).into_iter().collect();
+    Ok(Injection { operations, role, interception, sidecar: form, subject, warnings })
+}
+
+fn consequence(form: SidecarForm, pod: PodView<'_>, server: Option<ServerVersion>) -> Option<Warning> {
+    match form {
+        SidecarForm::Native => server
+            .filter(|server| *server < ServerVersion::FIRST_WITH_NATIVE_SIDECARS)
+            .map(|server| Warning::NativeUnsupported { server }),
+        SidecarForm::Classic => {
+            pod.ends().map(|policy| Warning::NeverCompletes { restart_policy: policy.to_owned() })
+        }
+    }
 }
 
 fn check_label(pod: PodView<'_>) -> Result<(), Reason> {
@@ -154,18 +195,23 @@ fn check_names(pod: PodView<'_>) -> Result<(), Reason> {
 }
 
 /// The value of the status annotation.
-fn status(interception: Interception, sidecar: Sidecar) -> String {
+fn status(interception: Interception, sidecar: SidecarForm) -> String {
     format!("injected; interception={interception}; sidecar={sidecar}")
 }
 
 /// Whether the injection that left this status needs no redirect.
 fn tells_endpoint(status_annotation: &Value) -> bool {
-    let endpoints =
-        [Sidecar::Native, Sidecar::Classic].map(|sidecar| status(Interception::Endpoint, sidecar));
+    let endpoints = SidecarForm::ALL.map(|sidecar| status(Interception::Endpoint, sidecar));
     endpoints.iter().any(|status| status_annotation.as_str() == Some(status))
 }
 
-fn operations(settings: &Settings, wishes: &Wishes, pod: PodView<'_>) -> Result<Vec<Operation>, Reason> {
+fn operations(
+    settings: &Settings,
+    wishes: &Wishes,
+    form: SidecarForm,
+    pod: PodView<'_>,
+    namespace: &str,
+) -> Result<Vec<Operation>, Reason> {
     let mut patch = Patch::new(pod.0);
     // First, because it counts the user's containers as they stand.
     if wishes.interception == Interception::Endpoint {
@@ -173,12 +219,12 @@ fn operations(settings: &Settings, wishes: &Wishes, pod: PodView<'_>) -> Result<
     }
     patch.append(VOLUMES, containers::token_volume(settings))?;
     let redirect = containers::redirect(settings, wishes);
-    let emulator = containers::emulator(settings, wishes, pod.termination_grace_period());
-    match settings.sidecar {
-        Sidecar::Native => {
+    let emulator = containers::emulator(settings, wishes, form, pod, namespace);
+    match form {
+        SidecarForm::Native => {
             patch.prepend(INIT_CONTAINERS, redirect.into_iter().chain([emulator]).collect())?;
         }
-        Sidecar::Classic => {
+        SidecarForm::Classic => {
             if let Some(redirect) = redirect {
                 patch.prepend(INIT_CONTAINERS, vec![redirect])?;
             }
@@ -198,7 +244,7 @@ fn operations(settings: &Settings, wishes: &Wishes, pod: PodView<'_>) -> Result<
             patch.append(secrets, json!({"name": secret}))?;
         }
     }
-    let status = status(wishes.interception, settings.sidecar);
+    let status = status(wishes.interception, form);
     patch.set_absent(ANNOTATIONS, annotation::STATUS, status.into())?;
     Ok(patch.into_operations())
 }

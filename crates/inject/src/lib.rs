@@ -1,22 +1,33 @@
 //! Decides what becomes of a Pod: the emulator is injected, the Pod is left alone, or it is refused with a sentence.
 //!
-//! Pure: no I/O, no clock, no async. The webhook and the command line call the same [`decide()`] and so give the same
-//! result. The Pod is read and patched as the raw JSON that the API server sent; a decision holds `add` operations only,
-//! so that nothing the user wrote is rewritten or dropped, fields that no library knows yet included.
+//! Pure: no I/O, no clock, no async. The webhook decides on Pods ([`decide()`]), the command line on whole documents
+//! ([`decide_document`]): the same decision, and so the same result. The Pod is read and patched as the raw JSON that the API
+//! server sent; a decision holds `add` operations only, so that nothing the user wrote is rewritten or dropped, fields that no
+//! library knows yet included.
 
 mod containers;
 mod decide;
+mod near_miss;
 mod patch;
 mod pod;
 mod quantity;
 mod reason;
+mod resources;
+mod server_version;
 mod session_name;
 mod settings;
+mod warning;
 mod wishes;
+mod workload;
 
 pub use decide::{Context, Decision, Injection, decide};
+pub use near_miss::warnings;
 pub use patch::{Misplaced, Operation, apply};
 pub use quantity::Quantity;
 pub use reason::{InvalidAnnotation, Reason};
+pub use resources::Resources;
+pub use server_version::ServerVersion;
 pub use session_name::SessionNameTemplate;
-pub use settings::{EmulatorEnv, PullPolicy, Resources, Settings, Sidecar};
+pub use settings::{EmulatorEnv, PullPolicy, Settings, Sidecar, SidecarForm};
+pub use warning::{MetadataKind, Warning};
+pub use workload::{Workload, WorkloadDecision, decide_document, workloads};

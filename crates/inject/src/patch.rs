@@ -121,7 +121,7 @@ impl<'a> Patch<'a> {
         if self.made.contains(path) {
             return Ok(());
         }
-        match (self.document.pointer(path), shape) {
+        match (at(self.document, path), shape) {
             (Some(Value::Array(_)), Shape::Array) | (Some(Value::Object(_)), Shape::Object) => Ok(()),
             (None | Some(Value::Null), _) => {
                 let Some((parent, _)) = path.rsplit_once('/') else { return Err(misshapen(path)) };
@@ -139,7 +139,7 @@ impl<'a> Patch<'a> {
     }
 
     fn is_absent(&self, path: &str) -> bool {
-        self.document.pointer(path).is_none_or(Value::is_null)
+        at(self.document, path).is_none_or(Value::is_null)
     }
 
     fn add(&mut self, path: String, value: Value) {
@@ -158,6 +158,18 @@ pub(crate) fn escape(key: &str) -> String {
 
 fn unescape(key: &str) -> String {
     key.replace("~1", "/").replace("~0", "~")
+}
+
+/// What stands at a JSON pointer. Like [`Value::pointer`], which copies each step to unescape what is never escaped here.
+pub(crate) fn at<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
+    if path.contains('~') {
+        return document.pointer(path);
+    }
+    path.split('/').skip(1).try_fold(document, |value, key| match value {
+        Value::Object(fields) => fields.get(key),
+        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

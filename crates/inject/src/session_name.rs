@@ -64,13 +64,21 @@ impl SessionNameTemplate {
         self.parts.contains(&Part::Variable(variable))
     }
 
-    /// With `$(VARIABLE)` references, which kubelet expands.
-    pub(crate) fn render(&self) -> String {
+    /// With `$(VARIABLE)` references, which kubelet expands. `known` tells what of the Pod is known already.
+    pub(crate) fn render<'a>(&self, known: impl Fn(Variable) -> Option<&'a str>) -> String {
         let render = |part: &Part| match part {
             Part::Literal(text) => text.clone(),
             Part::Variable(variable) => format!("$({})", variable.environment()),
         };
-        self.parts.iter().map(render).collect()
+        let mut rendered: String = self.parts.iter().map(render).collect();
+        // STS refuses a name of one character, and the emulator with it: an object may have one. Kubernetes allows no `_` in
+        // a name, so that no other object's session gets this one.
+        if let [Part::Variable(only)] = self.parts.as_slice()
+            && known(*only).is_some_and(|value| value.len() == 1)
+        {
+            rendered.push('_');
+        }
+        rendered
     }
 }
 
@@ -91,9 +99,9 @@ impl FromStr for SessionNameTemplate {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let parts = parts(text).filter(|parts| !parts.is_empty()).ok_or_else(|| Invalid {
+        let parts = parts(text).filter(|parts| !parts.is_empty() && text.len() > 1).ok_or_else(|| Invalid {
             value: text.to_owned(),
-            accepted: "letters, digits and _+=,.@- with {namespace}, {pod} and {serviceaccount}, for example {namespace}.{pod}",
+            accepted: "at least 2 letters, digits and _+=,.@- with {namespace}, {pod} and {serviceaccount}, for example {namespace}.{pod}",
         })?;
         Ok(Self { text: text.to_owned(), parts })
     }
@@ -133,10 +141,20 @@ mod tests {
 
     #[test]
     fn renders_references_that_kubelet_expands() {
-        let rendered = |text: &str| text.parse::<SessionNameTemplate>().unwrap().render();
+        let rendered = |text: &str| text.parse::<SessionNameTemplate>().unwrap().render(|_| None);
         assert_eq!(rendered("{namespace}.{pod}"), "$(IMDS_POD_NAMESPACE).$(IMDS_POD_NAME)");
         assert_eq!(rendered("team-a@{serviceaccount}"), "team-a@$(IMDS_POD_SERVICE_ACCOUNT)");
         assert_eq!(rendered("fixed"), "fixed");
+    }
+
+    #[test]
+    fn a_name_of_one_character_is_padded_to_the_two_that_sts_wants() {
+        let rendered =
+            |text: &str, value| text.parse::<SessionNameTemplate>().unwrap().render(|_| Some(value));
+        assert_eq!(rendered("{pod}", "a"), "$(IMDS_POD_NAME)_");
+        assert_eq!(rendered("{pod}", "ab"), "$(IMDS_POD_NAME)");
+        assert_eq!(rendered("{pod}x", "a"), "$(IMDS_POD_NAME)x");
+        assert_eq!(rendered("{pod}{pod}", "a"), "$(IMDS_POD_NAME)$(IMDS_POD_NAME)");
     }
 
     #[test]
@@ -146,7 +164,7 @@ mod tests {
 
     #[test]
     fn refuses_unknown_words_and_illegal_letters() {
-        for wrong in ["", "{node}", "{pod", "pod}", "{}", "a b", "$(HOME)", "a/b", "{namespace}/{pod}"] {
+        for wrong in ["", "x", "{node}", "{pod", "pod}", "{}", "a b", "$(HOME)", "a/b", "{namespace}/{pod}"] {
             assert!(wrong.parse::<SessionNameTemplate>().is_err(), "{wrong:?}");
         }
     }

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use imds_contract::{HttpTokens, Interception, Invalid, Metadata, Region, SessionDuration, environment, pod};
 use serde::de::{Deserialize, Deserializer, Error};
 
-use crate::quantity::Quantity;
+use crate::resources::Resources;
+use crate::server_version::ServerVersion;
 use crate::session_name::SessionNameTemplate;
 
 /// The operator's settings; a Pod's annotations win over the defaults that stand here.
@@ -90,47 +91,54 @@ pub enum PullPolicy {
     Never,
 }
 
-/// How the emulator is put into a Pod.
+/// How the emulator is put into a Pod: the operator's choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sidecar {
+    /// Native where every kubelet that the server supports knows it, classic elsewhere.
+    #[default]
+    Auto,
+    /// Always [`SidecarForm::Native`].
+    Native,
+    /// Always [`SidecarForm::Classic`].
+    Classic,
+}
+
+impl Sidecar {
+    /// The form on this server. Where its version is not known, it is taken for a current one: the webhook asks its server,
+    /// the command line may have none to ask.
+    pub fn on(self, server: Option<ServerVersion>) -> SidecarForm {
+        match self {
+            Self::Auto if server.is_some_and(|v| v < ServerVersion::EVERY_KUBELET_HAS_NATIVE_SIDECARS) => {
+                SidecarForm::Classic
+            }
+            Self::Auto | Self::Native => SidecarForm::Native,
+            Self::Classic => SidecarForm::Classic,
+        }
+    }
+}
+
+/// How the emulator is put into a Pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SidecarForm {
     /// An init container with `restartPolicy: Always` (Kubernetes 1.29 and later): starts before the user's init
     /// containers, ends after the user's containers, and never keeps a Job from completing.
-    #[default]
     Native,
     /// The first of the containers, with a `postStart` gate: for older clusters.
     Classic,
 }
 
-impl fmt::Display for Sidecar {
+impl SidecarForm {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Native, Self::Classic];
+}
+
+impl fmt::Display for SidecarForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Native => "native",
             Self::Classic => "classic",
         })
-    }
-}
-
-/// `resources` of the injected containers. Given in the settings, it replaces the default as a whole.
-#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Resources {
-    /// What the scheduler reserves.
-    #[serde(default, deserialize_with = "quantities")]
-    pub requests: BTreeMap<String, Quantity>,
-    /// What kubelet enforces.
-    #[serde(default, deserialize_with = "quantities")]
-    pub limits: BTreeMap<String, Quantity>,
-}
-
-impl Default for Resources {
-    /// A few times what the emulator was measured to use (under 1 MiB idle, 16 KiB a connection). No CPU limit: it would
-    /// make the Pod's start wait on the scheduler.
-    fn default() -> Self {
-        let list = |entries: &[(&str, &str)]| {
-            entries.iter().filter_map(|(name, text)| Some(((*name).to_owned(), text.parse().ok()?))).collect()
-        };
-        Self { requests: list(&[("cpu", "5m"), ("memory", "16Mi")]), limits: list(&[("memory", "32Mi")]) }
     }
 }
 
@@ -190,7 +198,7 @@ impl<'de> Deserialize<'de> for EmulatorEnv {
 /// A value that YAML may have read as something else than text: `3600`, `true`.
 #[derive(serde::Deserialize)]
 #[serde(untagged)]
-enum Scalar {
+pub(crate) enum Scalar {
     Text(String),
     Switch(bool),
     Whole(i64),
@@ -236,19 +244,10 @@ where
     scalar.map(|scalar| scalar.to_string().parse()).transpose().map_err(D::Error::custom)
 }
 
-fn quantities<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Quantity>, D::Error> {
-    let scalars = BTreeMap::<String, Scalar>::deserialize(deserializer)?;
-    let parse = |(name, scalar): (String, Scalar)| {
-        let quantity =
-            scalar.to_string().parse().map_err(|error| D::Error::custom(format!("{name}: {error}")))?;
-        Ok((name, quantity))
-    };
-    scalars.into_iter().map(parse).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quantity::Quantity;
 
     fn read(yaml: &str) -> Result<Settings, String> {
         serde_yaml_ng::from_str(yaml).map_err(|error| error.to_string())
@@ -298,6 +297,12 @@ tokenAudience: sts.example
             ("{image: i, sessionDuration: 60}", "accepted: whole seconds from 900 to 43200"),
             ("{image: i, resources: {requests: {cpu: lots}}}", "cpu: \"lots\" is not accepted"),
             ("{image: i, resources: {request: {}}}", "unknown field `request`"),
+            (
+                "{image: i, resources: {requests: {memory: 64Mi}, limits: {memory: 32Mi}}}",
+                "memory: the request 64Mi is above the limit 32Mi",
+            ),
+            ("{image: i, sidecar: sometimes}", "unknown variant `sometimes`"),
+            ("{image: i, sessionName: x}", "\"x\" is not accepted"),
             ("{image: i, emulatorEnv: {AWS_ROLE_ARN: x}}", "\"AWS_ROLE_ARN\" is not accepted"),
             ("{image: i, emulatorEnv: {'A=B': x}}", "\"A=B\" is not accepted"),
         ] {
@@ -307,8 +312,19 @@ tokenAudience: sts.example
     }
 
     #[test]
-    fn the_default_resources_are_whole() {
-        let Resources { requests, limits } = Resources::default();
-        assert_eq!((requests.len(), limits.len()), (2, 1));
+    fn auto_waits_until_every_kubelet_knows_native_sidecars() {
+        let on = |sidecar: Sidecar, server: &str| sidecar.on(server.parse().ok());
+        assert_eq!(read("image: i").unwrap().sidecar, Sidecar::Auto);
+        for (server, form) in [
+            ("1.24", SidecarForm::Classic),
+            ("1.31", SidecarForm::Classic),
+            ("1.32", SidecarForm::Native),
+            ("2.0", SidecarForm::Native),
+            ("unknown", SidecarForm::Native),
+        ] {
+            assert_eq!(on(Sidecar::Auto, server), form, "{server}");
+            assert_eq!(on(Sidecar::Native, server), SidecarForm::Native, "{server}");
+            assert_eq!(on(Sidecar::Classic, server), SidecarForm::Classic, "{server}");
+        }
     }
 }

@@ -8,10 +8,10 @@ use imds_contract::{
 use serde_json::Value;
 
 use crate::pod::PodView;
-use crate::quantity::Quantity;
 use crate::reason::{InvalidAnnotation, Reason};
+use crate::resources::{Asked, Resources};
 use crate::session_name::SessionNameTemplate;
-use crate::settings::{Resources, Settings, served};
+use crate::settings::{Settings, served};
 
 /// See the module.
 #[derive(Debug)]
@@ -42,9 +42,9 @@ impl Wishes {
         if let (Some(role), Some(region)) = (&role, &region) {
             reader.check(annotation::REGION, in_partition_of(role, region));
         }
-        if !reader.invalid.is_empty() {
+        let (true, Some(resources)) = (reader.invalid.is_empty(), resources) else {
             return Err(Reason::InvalidAnnotations(reader.invalid));
-        }
+        };
         let role = role.ok_or(Reason::NoRole)?;
         // The operator's region is a default for the cluster: it says nothing about a role of another partition.
         let default_region =
@@ -99,28 +99,15 @@ impl Reader<'_> {
         }
     }
 
-    fn resources(&mut self, defaults: &Resources) -> Resources {
-        let mut resources = defaults.clone();
-        if let Some(cpu) = self.read::<Quantity>(annotation::CPU_REQUEST) {
-            raise_limit(&mut resources, "cpu", &cpu);
-            resources.requests.insert("cpu".to_owned(), cpu);
+    fn resources(&mut self, defaults: &Resources) -> Option<Resources> {
+        let asked = Asked {
+            cpu_request: self.read(annotation::CPU_REQUEST),
+            memory_request: self.read(annotation::MEMORY_REQUEST),
+            memory_limit: self.read(annotation::MEMORY_LIMIT),
+        };
+        match defaults.with(&asked, self.pod.is_guaranteed()) {
+            Ok(resources) => Some(resources),
+            Err((annotation, invalid)) => self.check(annotation, Err(invalid)),
         }
-        if let Some(memory) = self.read::<Quantity>(annotation::MEMORY_REQUEST) {
-            raise_limit(&mut resources, "memory", &memory);
-            resources.requests.insert("memory".to_owned(), memory);
-        }
-        if let Some(limit) = self.read::<Quantity>(annotation::MEMORY_LIMIT) {
-            resources.limits.insert("memory".to_owned(), limit);
-        }
-        resources
-    }
-}
-
-/// Who asks for more than the default limit means the limit too: the API server refuses a request above its limit.
-fn raise_limit(resources: &mut Resources, name: &str, request: &Quantity) {
-    if let Some(limit) = resources.limits.get_mut(name)
-        && limit.amount() < request.amount()
-    {
-        *limit = request.clone();
     }
 }

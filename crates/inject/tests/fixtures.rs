@@ -1,22 +1,77 @@
-//! Admission reviews recorded from a real API server, and Pods that a generator made.
+//! Admission reviews recorded from a real API server (`fixtures/README.md`).
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod common;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::{CONTEXT, injected};
-use imds_contract::pod;
-use imds_inject::{Decision, Settings, Sidecar, decide};
-use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use imds_contract::{Interception, pod};
+use imds_inject::{Context, Decision, ServerVersion, Settings, Sidecar, Warning, decide, warnings};
+use serde_json::{Value, json};
+
+/// Every recorded Pod: the decision, in the words of the metrics, and the words of the near misses.
+const DECISIONS: [(&str, &str, &[&str]); 40] = [
+    ("no-reinvocation.first", "injected", &[]),
+    ("no-reinvocation.second", "injected", &[]),
+    ("pod-annotation-only", "not_labelled", &["role_without_label"]),
+    ("pod-as-user-with-extra", "injected", &[]),
+    ("pod-automount-false", "injected", &[]),
+    ("pod-bad-role-arn", "invalid_annotations", &[]),
+    ("pod-bare", "injected", &[]),
+    ("pod-by-apply", "injected", &[]),
+    ("pod-by-kubectl-run", "injected", &[]),
+    ("pod-by-server-side-apply", "injected", &[]),
+    ("pod-dry-run-server", "injected", &[]),
+    ("pod-empty-role-arn", "invalid_annotations", &[]),
+    ("pod-existing-initcontainers-and-native-sidecar", "injected", &[]),
+    ("pod-generatename", "injected", &[]),
+    ("pod-has-container-with-env", "injected", &[]),
+    ("pod-has-volume-aws-iam-token", "injected", &[]),
+    ("pod-hostnetwork", "host_network", &[]),
+    ("pod-label-only", "no_role", &[]),
+    ("pod-label-value-1", "disabled", &["label_value"]),
+    ("pod-label-value-False", "disabled", &["role_without_label"]),
+    ("pod-label-value-TRUE", "disabled", &["label_value"]),
+    ("pod-label-value-True", "injected", &[]),
+    ("pod-label-value-empty", "disabled", &["role_without_label"]),
+    ("pod-label-value-true", "disabled", &["label_value"]),
+    ("pod-label-value-yes", "disabled", &["label_value"]),
+    ("pod-many-containers", "name_taken", &[]),
+    ("pod-mirror-of-static", "mirror_pod", &[]),
+    ("pod-no-labels-no-annotations", "not_labelled", &[]),
+    ("pod-of-cronjob", "injected", &[]),
+    ("pod-of-daemonset", "injected", &[]),
+    ("pod-of-deployment", "injected", &[]),
+    ("pod-of-job", "injected", &[]),
+    ("pod-of-statefulset", "injected", &[]),
+    ("pod-securitycontext", "injected", &[]),
+    ("pod-via-service", "not_labelled", &[]),
+    ("pod-windows", "windows", &[]),
+    ("pod-with-serviceaccount", "injected", &[]),
+    ("reinvocation.first", "injected", &[]),
+    ("reinvocation.first-2", "injected", &[]),
+    ("reinvocation.second", "injected", &[]),
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
 
 fn fixture(name: &str) -> Value {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name).with_extension("json");
-    let review: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let review: Value =
+        serde_json::from_str(&fs::read_to_string(folder().join(format!("{name}.json"))).unwrap()).unwrap();
+    assert_eq!(review["request"]["operation"], "CREATE", "{name}");
     review["request"]["object"].clone()
+}
+
+fn word(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::Inject(_) => "injected",
+        Decision::Skip(reason) | Decision::Refuse(reason) => reason.word(),
+    }
 }
 
 fn settings(sidecar: Sidecar, interception: &str) -> Settings {
@@ -36,48 +91,50 @@ fn every_form() -> impl Iterator<Item = Settings> {
 }
 
 #[test]
-fn recorded_pods_are_decided_as_the_contract_says() {
-    for (name, word) in [
-        ("pod-bare", "injected"),
-        ("pod-automount-false", "injected"),
-        ("pod-existing-initcontainers-and-native-sidecar", "injected"),
-        ("pod-securitycontext", "injected"),
-        ("pod-has-container-with-env", "injected"),
-        ("pod-of-deployment", "injected"),
-        ("pod-no-labels-no-annotations", "not_labelled"),
-        ("pod-annotation-only", "not_labelled"),
-        ("pod-label-value-true", "disabled"),
-        ("pod-label-value-empty", "disabled"),
-        ("pod-mirror-of-static", "mirror_pod"),
-        ("pod-hostnetwork", "host_network"),
-        ("pod-windows", "windows"),
-        ("pod-many-containers", "name_taken"),
-        ("pod-label-only", "no_role"),
-        ("pod-bad-role-arn", "invalid_annotations"),
-        ("pod-empty-role-arn", "invalid_annotations"),
-    ] {
-        let decided = match decide(&settings(Sidecar::Native, "redirect"), &fixture(name), &CONTEXT) {
-            Decision::Inject(_) => "injected",
-            Decision::Skip(reason) | Decision::Refuse(reason) => reason.word(),
-        };
-        assert_eq!(decided, word, "{name}");
+fn every_recorded_pod_is_decided_as_the_contract_says() {
+    let mut files: Vec<String> = fs::read_dir(folder())
+        .unwrap()
+        .filter_map(|entry| {
+            Some(entry.unwrap().file_name().into_string().unwrap().strip_suffix(".json")?.to_owned())
+        })
+        .collect();
+    files.sort();
+    let mut listed = DECISIONS.map(|(name, ..)| name);
+    listed.sort_unstable();
+    assert_eq!(files, listed);
+    for (name, decided, near_misses) in DECISIONS {
+        for settings in every_form() {
+            let pod = fixture(name);
+            assert_eq!(word(&decide(&settings, &pod, &CONTEXT)), decided, "{name}");
+            let words: Vec<_> = warnings(&pod).iter().map(Warning::word).collect();
+            assert_eq!(words, near_misses, "{name}");
+        }
     }
 }
 
 #[test]
 fn recorded_pods_keep_everything_and_are_injected_once() {
-    for name in [
-        "pod-bare",
-        "pod-automount-false",
-        "pod-existing-initcontainers-and-native-sidecar",
-        "pod-securitycontext",
-        "pod-has-container-with-env",
-        "pod-of-deployment",
-    ] {
+    for (name, ..) in DECISIONS.into_iter().filter(|(_, decided, _)| *decided == "injected") {
         for settings in every_form() {
             injected(&settings, &fixture(name));
         }
     }
+}
+
+#[test]
+fn a_recorded_jobs_pod_completes_in_the_native_form_alone() {
+    let decided = |server: &str| {
+        let context = Context { server: server.parse::<ServerVersion>().ok(), ..CONTEXT };
+        let settings = settings(Sidecar::Auto, "redirect");
+        ["pod-of-job", "pod-of-cronjob", "pod-of-deployment"].map(|name| {
+            let Decision::Inject(injection) = decide(&settings, &fixture(name), &context) else {
+                panic!("{name}")
+            };
+            injection.warnings.iter().map(Warning::word).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(decided("1.31"), [vec!["never_completes"], vec!["never_completes"], vec![]]);
+    assert_eq!(decided("1.32"), [[""; 0]; 3]);
 }
 
 #[test]
@@ -109,141 +166,76 @@ fn only_the_emulator_mounts_the_token() {
     }
 }
 
+/// What a Pod may set for all its containers, and each must not get from it.
+fn pod_level_defaults() -> Vec<Value> {
+    vec![
+        json!({}),
+        json!({"securityContext": {"runAsUser": 0, "runAsGroup": 0}}),
+        json!({"securityContext": {"runAsUser": 0, "runAsNonRoot": false}}),
+        json!({"securityContext": {"runAsNonRoot": true}}),
+        json!({"securityContext": {"fsGroup": 0, "supplementalGroups": [0], "fsGroupChangePolicy": "Always"}}),
+        json!({"securityContext": {"seccompProfile": {"type": "Unconfined"}}}),
+        json!({"securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "app.json"}}}),
+        json!({"hostUsers": false}),
+        json!({"hostUsers": false, "securityContext": {"runAsUser": 0, "runAsNonRoot": true}}),
+        json!({"shareProcessNamespace": true, "hostPID": true, "hostIPC": true}),
+        json!({"automountServiceAccountToken": false}),
+    ]
+}
+
 #[test]
 fn no_default_of_the_pod_reaches_our_containers() {
-    for settings in every_form() {
-        let pod = injected(&settings, &fixture("pod-securitycontext"));
-        let spec = &pod["spec"];
-        let lists = [&spec["initContainers"], &spec["containers"]];
-        for ours in lists.into_iter().filter_map(Value::as_array).flatten() {
-            if !ours["name"].as_str().unwrap().starts_with(pod::EMULATOR_CONTAINER) {
-                continue;
-            }
-            let context = &ours["securityContext"];
-            for field in [
-                "privileged",
-                "allowPrivilegeEscalation",
-                "capabilities",
-                "readOnlyRootFilesystem",
-                "runAsNonRoot",
-                "runAsUser",
-                "runAsGroup",
-                "seccompProfile",
-            ] {
-                assert!(!context[field].is_null(), "{}: {field}", ours["name"]);
-            }
-            assert_eq!(context["capabilities"]["drop"], json!(["ALL"]));
-            assert_ne!(context["runAsUser"], 0);
-            assert!(!ours["resources"]["requests"]["memory"].is_null());
-            assert!(!ours["resources"]["limits"]["memory"].is_null());
+    for (settings, defaults) in
+        every_form().flat_map(|form| pod_level_defaults().into_iter().map(move |d| (form.clone(), d)))
+    {
+        let mut pod = fixture("pod-bare");
+        for (name, value) in defaults.as_object().unwrap() {
+            pod["spec"][name] = value.clone();
+        }
+        let pod = injected(&settings, &pod);
+        for (name, value) in defaults.as_object().unwrap() {
+            let theirs = untouched_part(&pod["spec"][name]);
+            assert_eq!(theirs, *value, "the Pod's own {name}");
+        }
+        let lists = [&pod["spec"]["initContainers"], &pod["spec"]["containers"]];
+        let ours = lists.into_iter().filter_map(Value::as_array).flatten();
+        let ours: Vec<_> =
+            ours.filter(|c| c["name"].as_str().unwrap().starts_with(pod::EMULATOR_CONTAINER)).collect();
+        assert_eq!(ours.len(), if settings.interception == Interception::Endpoint { 1 } else { 2 });
+        for container in ours {
+            let redirect = container["name"] == pod::REDIRECT_CONTAINER;
+            let uid = if redirect { pod::REDIRECT_UID } else { pod::EMULATOR_UID };
+            let capabilities = if redirect {
+                json!({"drop": ["ALL"], "add": ["NET_ADMIN"]})
+            } else {
+                json!({"drop": ["ALL"]})
+            };
+            let expected = json!({
+                "privileged": false,
+                "allowPrivilegeEscalation": false,
+                "capabilities": capabilities,
+                "readOnlyRootFilesystem": true,
+                "runAsNonRoot": true,
+                "runAsUser": uid,
+                "runAsGroup": uid,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            });
+            assert_eq!(container["securityContext"], expected, "{defaults}");
+            let resources = json!({
+                "requests": {"cpu": "5m", "memory": "16Mi"},
+                "limits": {"cpu": "100m", "memory": "32Mi"},
+            });
+            assert_eq!(container["resources"], resources, "{defaults}");
+            assert_eq!(container["terminationMessagePolicy"], "FallbackToLogsOnError");
         }
     }
 }
 
-/// Any JSON, for the fields that no library knows.
-fn any_json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i32>().prop_map(Value::from),
-        "[a-z~/ ]{0,6}".prop_map(Value::from),
-    ];
-    leaf.prop_recursive(3, 12, 4, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            prop::collection::vec(("[a-z~/]{1,6}", inner), 0..3)
-                .prop_map(|fields| fields.into_iter().collect::<Map<_, _>>().into()),
-        ]
-    })
-}
-
-/// A field's value, `null`, or no field at all.
-fn maybe(strategy: impl Strategy<Value = Value>) -> impl Strategy<Value = Option<Value>> {
-    prop_oneof![Just(None), Just(Some(Value::Null)), strategy.prop_map(Some)]
-}
-
-fn named() -> impl Strategy<Value = Value> {
-    let variable = prop_oneof![Just("AWS_EC2_METADATA_SERVICE_ENDPOINT"), Just("HOME")]
-        .prop_map(|name| json!({"name": name, "value": "theirs"}));
-    let env = maybe(prop::collection::vec(variable, 0..3).prop_map(Value::from));
-    ("[a-z]{1,8}", any_json(), env).prop_map(|(name, unknown, env)| {
-        let mut item = json!({"name": name, "unknownToUs": unknown});
-        if let Some(env) = env {
-            item["env"] = env;
-        }
-        item
-    })
-}
-
-fn list(size: std::ops::Range<usize>) -> impl Strategy<Value = Value> {
-    prop::collection::vec(named(), size).prop_map(Value::from)
-}
-
-prop_compose! {
-    fn labelled_pod()(
-        containers in list(1..4),
-        init_containers in maybe(list(0..3)),
-        volumes in maybe(list(0..3)),
-        pull_secrets in maybe(list(0..2)),
-        security_context in maybe(Just(json!({"fsGroup": 1, "sysctls": null}))),
-        grace in maybe(any::<i64>().prop_map(Value::from)),
-        unknown in any_json(),
-    ) -> Value {
-        let mut pod = json!({
-            "unknownToUs": unknown,
-            "metadata": {
-                "labels": {"gkemulticloud.googleapis.com/aws-imds-emulator-enabled": "True"},
-                "annotations": {
-                    "gkemulticloud.googleapis.com/aws-imds-emulator-role-arn": "arn:aws:iam::123456789012:role/r",
-                },
-            },
-            "spec": {"containers": containers, "unknownToUs": unknown},
-        });
-        for (name, field) in [
-            ("initContainers", init_containers),
-            ("volumes", volumes),
-            ("imagePullSecrets", pull_secrets),
-            ("securityContext", security_context),
-            ("terminationGracePeriodSeconds", grace),
-        ] {
-            if let Some(field) = field {
-                pod["spec"][name] = field;
-            }
-        }
-        pod
+/// Without the one thing that an injection may add to the Pod's own `securityContext`.
+fn untouched_part(field: &Value) -> Value {
+    let mut field = field.clone();
+    if let Some(fields) = field.as_object_mut() {
+        fields.shift_remove("sysctls");
     }
-}
-
-proptest! {
-    #[test]
-    fn every_pod_keeps_everything_and_is_injected_once(pod in labelled_pod()) {
-        for mut settings in every_form() {
-            settings.image_pull_secrets = vec!["registry".to_owned()];
-            injected(&settings, &pod);
-        }
-    }
-
-    #[test]
-    fn no_document_makes_the_decision_panic(
-        document in any_json(),
-        spec in any_json(),
-        annotations in any_json(),
-        containers in any_json(),
-    ) {
-        let labels = json!({"gkemulticloud.googleapis.com/aws-imds-emulator-enabled": "True"});
-        let mut annotations = annotations;
-        if let Some(annotations) = annotations.as_object_mut() {
-            let role = "arn:aws:iam::123456789012:role/r";
-            annotations.insert("gkemulticloud.googleapis.com/aws-imds-emulator-role-arn".to_owned(), role.into());
-        }
-        let pod = json!({"metadata": {"labels": labels, "annotations": annotations}, "spec": spec});
-        let list = json!({"metadata": pod["metadata"], "spec": {"containers": [containers], "volumes": spec}});
-        for document in [&document, &pod, &list] {
-            for settings in every_form() {
-                if let Decision::Inject(injection) = decide(&settings, document, &CONTEXT) {
-                    injection.apply_to(document).unwrap();
-                }
-            }
-        }
-    }
+    field
 }

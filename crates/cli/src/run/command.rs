@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::ExitCode;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::PathBuf;
+use std::process::{self, ExitCode};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use anyhow::Context as _;
+use nix::sys::signal::kill;
+use nix::unistd::{AccessFlags, Pid, access};
 use tokio::process::Command;
 
-use super::interrupts::{Interrupts, exit_code};
+use super::container::end_with;
+use super::interrupts::{Interrupted, Interrupts, exit_code, let_through};
+use crate::arguments::CommandArguments;
 use crate::output::Output;
 
 /// The shell's codes for a command that is not there, and one that cannot be run.
@@ -22,31 +27,51 @@ pub(crate) async fn run(
     command: &[OsString],
     env: BTreeMap<OsString, OsString>,
     interrupts: &mut Interrupts,
-    output: &Output,
 ) -> anyhow::Result<ExitCode> {
     let Some((program, arguments)) = command.split_first() else { return Ok(ExitCode::SUCCESS) };
-    let spawned = Command::new(program).args(arguments).env_clear().envs(env).kill_on_drop(true).spawn();
-    let mut child = match spawned {
-        Ok(child) => child,
-        Err(error) => {
-            output.error(&format!("cannot run {}: {error}", program.display()));
-            let absent = error.kind() == io::ErrorKind::NotFound;
-            return Ok(exit_code(if absent { NOT_FOUND } else { CANNOT_RUN }));
-        }
-    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut child = Command::new("/proc/self/exe")
+        .args(["__command", "--parent", &std::process::id().to_string(), "--"])
+        .arg(find(program, &path).unwrap_or_else(|| program.into()))
+        .args(arguments)
+        .env_clear()
+        .envs(env)
+        .kill_on_drop(true)
+        .spawn()
+        .context("cannot start the command")?;
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
     let status = loop {
         tokio::select! {
             status = child.wait() => break status?,
-            interrupted = interrupts.next() => {
-                // The terminal sends Ctrl-C to the command itself, which may live on; the others are for us alone.
-                if let (Some(pid), Signal::SIGTERM | Signal::SIGHUP) = (pid, interrupted.0) {
-                    let _ = kill(pid, interrupted.0);
+            Interrupted { signal, typed } = interrupts.next() => {
+                // What was typed has reached the command itself, which may live on; the others are for us alone.
+                if let (Some(pid), false) = (pid, typed) {
+                    let _ = kill(pid, signal);
                 }
             }
         }
     };
     Ok(exit_code(status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1)))
+}
+
+/// In a process of its own: becomes the command. Returns only to tell, as a shell does, that it cannot.
+pub(crate) fn become_it(arguments: &CommandArguments, output: &Output) -> anyhow::Result<ExitCode> {
+    let CommandArguments { parent, command } = arguments;
+    let (program, arguments) = command.split_first().context("no command")?;
+    let_through()?;
+    end_with(*parent)?;
+    let error = process::Command::new(program).args(arguments).exec();
+    output.error(&format!("cannot run {}: {error}", program.display()));
+    Ok(exit_code(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_RUN }))
+}
+
+/// Finds a program in the caller's `PATH`: the container's, which the command gets, is about another root file system.
+fn find(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
+    if program.as_bytes().contains(&b'/') {
+        return None;
+    }
+    let mut files = std::env::split_paths(path).map(|folder| folder.join(program));
+    files.find(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
 }
 
 /// The command's environment: the caller's without what would keep an AWS client from asking IMDS, then the container's.
@@ -71,6 +96,9 @@ fn is_in_the_way(name: &OsStr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -96,5 +124,19 @@ mod tests {
         let containers = vec![("PATH".to_owned(), "/app".to_owned())];
         let env = environment([("PATH".into(), "/bin".into())], containers);
         assert_eq!(env.get(OsStr::new("PATH")).unwrap(), "/app");
+    }
+    #[test]
+    fn a_program_is_found_as_the_callers_shell_would() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
+        for (folder, mode) in [(&first, 0o644), (&second, 0o755)] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("tool"), "").unwrap();
+            fs::set_permissions(folder.join("tool"), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let path = std::env::join_paths([&first, &second]).unwrap();
+        assert_eq!(find(OsStr::new("tool"), &path), Some(second.join("tool")), "the first cannot be run");
+        assert_eq!(find(OsStr::new("other"), &path), None);
+        assert_eq!(find(OsStr::new("./tool"), &path), None, "a path is no name");
     }
 }

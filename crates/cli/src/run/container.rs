@@ -7,11 +7,15 @@
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
+use std::fs::File;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
@@ -22,18 +26,22 @@ use rustix::thread::{
     set_keep_capabilities,
 };
 
+use super::interrupts::let_through;
 use crate::arguments::ContainerArguments;
 
 /// Returns only to say what went wrong.
 pub(crate) fn become_it(container: &ContainerArguments) -> anyhow::Result<Infallible> {
     let ContainerArguments { parent, user, group, capability, program } = container;
+    let_through()?;
     let file = Path::new(program.first().context("no program")?);
     let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
         bail!("{} is no program", file.display())
     };
     // Opened before the user changes: the new one may be shut out from the folders above, as no container would be.
-    let folder = open(folder, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+    let directory = open(folder, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
         .with_context(|| format!("cannot open {}", folder.display()))?;
+    // Likewise: the file may be for its owner alone. One that only runs cannot be read, and need not be.
+    let content = File::open(file);
     let wanted = wanted(capability)?;
     limit_bounding_set(wanted)?;
     if let Some(user) = *user {
@@ -42,14 +50,32 @@ pub(crate) fn become_it(container: &ContainerArguments) -> anyhow::Result<Infall
     keep_only(wanted)?;
     prctl::set_no_new_privs().context("cannot give up new privileges")?;
     // Last, because a change of user takes it back.
-    prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to end with the parent")?;
-    if getppid().as_raw() != *parent {
-        bail!("the parent has ended");
-    }
+    end_with(*parent)?;
     let arguments = program.iter().map(|argument| c_string(argument)).collect::<Result<Vec<_>, _>>()?;
     let environment = std::env::vars_os().map(assignment).collect::<Result<Vec<_>, _>>()?;
-    let Err(error) = execveat(folder, &c_string(name)?, &arguments, &environment, AtFlags::empty());
+    let Err(mut error) = execveat(directory, &c_string(name)?, &arguments, &environment, AtFlags::empty());
+    if let (Errno::EACCES, Ok(content)) = (error, content) {
+        let copy = executable_copy(content).with_context(|| format!("cannot copy {}", file.display()))?;
+        let Err(of_copy) = execveat(copy, c"", &arguments, &environment, AtFlags::AT_EMPTY_PATH);
+        error = of_copy;
+    }
     Err(error).with_context(|| format!("cannot run {}", file.display()))
+}
+
+/// From now on this process dies when its parent does, however that ends.
+pub(super) fn end_with(parent: i32) -> anyhow::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to end with the parent")?;
+    if getppid().as_raw() != parent {
+        bail!("the parent has ended");
+    }
+    Ok(())
+}
+
+/// A copy in memory that everybody may run, as in an image: a umask of 077 makes programs that only their owner may.
+fn executable_copy(mut program: File) -> anyhow::Result<File> {
+    let mut copy = File::from(memfd_create(c"program", MFdFlags::MFD_CLOEXEC)?);
+    io::copy(&mut program, &mut copy)?;
+    Ok(copy)
 }
 
 fn wanted(names: &[String]) -> anyhow::Result<CapabilitySet> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use serde_json::Value;
 
 /// What the downward API knows of the Pod.
@@ -46,7 +46,7 @@ impl Facts {
 }
 
 /// A container's process, as its spec has it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Process {
     /// The program and its arguments.
     pub(crate) command: Vec<String>,
@@ -58,12 +58,17 @@ pub(crate) struct Process {
     pub(crate) capabilities: Vec<String>,
     /// The volumes by name, and where they are mounted.
     pub(crate) mounts: Vec<(String, PathBuf)>,
+    /// The command of the `postStart` hook; empty where there is none.
+    post_start: Vec<String>,
 }
 
 impl Process {
     /// Reads a container's spec whole; what is not understood is an error.
     pub(crate) fn of(container: &Value, facts: &Facts) -> anyhow::Result<Self> {
-        let env = environment(container, facts, Unknown::IsAnError)?;
+        let Environment { variables: env, left_out } = Environment::of(container, facts);
+        if !left_out.is_empty() {
+            bail!("not to be had here: {}", left_out.join(", "));
+        }
         let mut command = strings(container, "/command");
         command.extend(strings(container, "/args"));
         let id = |path| container.pointer(path).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
@@ -73,8 +78,16 @@ impl Process {
             group: id("/securityContext/runAsGroup"),
             capabilities: strings(container, "/securityContext/capabilities/add"),
             mounts: mounts(container),
+            // Not expanded: kubelet runs a hook's command as it stands.
+            post_start: strings(container, "/lifecycle/postStart/exec/command"),
             env,
         })
+    }
+
+    /// The `postStart` hook, which kubelet runs inside the container: with its environment and its identity.
+    pub(crate) fn post_start(&self) -> Option<Self> {
+        let command = self.post_start.clone();
+        (!command.is_empty()).then(|| Self { command, post_start: Vec::new(), ..self.clone() })
     }
 
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
@@ -96,35 +109,60 @@ impl Process {
     }
 }
 
-/// The environment of a user's container as far as it stands in the spec: what refers to a cluster's objects is left out.
-pub(crate) fn literal_environment(container: &Value, facts: &Facts) -> Vec<(String, String)> {
-    environment(container, facts, Unknown::IsLeftOut).unwrap_or_default()
+/// A container of the Pod, wherever it stands.
+pub(crate) fn container<'a>(pod: &'a Value, name: &str) -> Option<&'a Value> {
+    let lists = ["/spec/initContainers", "/spec/containers"];
+    let mut containers = lists.iter().filter_map(|list| pod.pointer(list)?.as_array()).flatten();
+    containers.find(|container| container.get("name").and_then(Value::as_str) == Some(name))
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unknown {
-    IsAnError,
-    IsLeftOut,
+/// A container's environment as far as it stands in the Pod.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Environment {
+    /// In the spec's order.
+    pub(crate) variables: Vec<(String, String)>,
+    /// What only a cluster has: each with where it comes from.
+    pub(crate) left_out: Vec<String>,
 }
 
-fn environment(container: &Value, facts: &Facts, unknown: Unknown) -> anyhow::Result<Vec<(String, String)>> {
-    let mut env: Vec<(String, String)> = Vec::new();
-    for variable in container.get("env").and_then(Value::as_array).into_iter().flatten() {
-        let name = variable.get("name").and_then(Value::as_str).context("a variable without a name")?;
-        let field = variable.pointer("/valueFrom/fieldRef/fieldPath").and_then(Value::as_str);
-        let value = match (variable.get("valueFrom"), field.and_then(|path| facts.field(path))) {
-            (None | Some(Value::Null), _) => {
-                expand(variable.get("value").and_then(Value::as_str).unwrap_or_default(), &env)
+impl Environment {
+    pub(crate) fn of(container: &Value, facts: &Facts) -> Self {
+        let list = |name: &str| container.get(name).and_then(Value::as_array).into_iter().flatten();
+        let mut env = Self::default();
+        for source in list("envFrom") {
+            let name =
+                source.as_object().into_iter().flatten().find_map(|(_, object)| object.get("name")?.as_str());
+            env.left_out.push(format!("{} (envFrom {})", name.unwrap_or("?"), kind(source)));
+        }
+        for variable in list("env") {
+            let Some(name) = variable.get("name").and_then(Value::as_str) else { continue };
+            let value = match variable.get("valueFrom") {
+                None | Some(Value::Null) => {
+                    let text = variable.get("value").and_then(Value::as_str).unwrap_or_default();
+                    Ok(expand(text, &env.variables))
+                }
+                Some(source) => {
+                    let field = source.pointer("/fieldRef/fieldPath").and_then(Value::as_str);
+                    field
+                        .and_then(|path| facts.field(path))
+                        .map(ToOwned::to_owned)
+                        .ok_or_else(|| kind(source))
+                }
+            };
+            match value {
+                Ok(value) => env.variables.push((name.to_owned(), value)),
+                Err(source) => env.left_out.push(format!("{name} ({source})")),
             }
-            (Some(_), Some(fact)) => fact.to_owned(),
-            (Some(_), None) if unknown == Unknown::IsLeftOut => continue,
-            (Some(source), None) => {
-                bail!("the variable {name} comes from {source}, which is not to be had here")
-            }
-        };
-        env.push((name.to_owned(), value));
+        }
+        env
     }
-    Ok(env)
+}
+
+/// What a `valueFrom` or an `envFrom` refers to.
+fn kind(source: &Value) -> String {
+    let keys = source.as_object().into_iter().flatten().filter(|(_, value)| value.is_object());
+    let kinds: Vec<_> = keys.map(|(key, _)| key.as_str()).collect();
+    kinds.join(", ")
 }
 
 fn mounts(container: &Value) -> Vec<(String, PathBuf)> {
@@ -223,6 +261,21 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_runs_inside_the_container() {
+        let container = json!({
+            "command": ["/program"],
+            "env": [{"name": "NAME", "value": "x"}],
+            "securityContext": {"runAsUser": 7},
+            "lifecycle": {"postStart": {"exec": {"command": ["/program", "--wait", "$(NAME)"]}}},
+        });
+        let process = Process::of(&container, &facts()).unwrap();
+        let hook = process.post_start().unwrap();
+        assert_eq!(hook.command, ["/program", "--wait", "$(NAME)"]);
+        assert_eq!((hook.user, hook.variable("NAME"), hook.post_start()), (Some(7), Some("x"), None));
+        assert_eq!(Process::of(&json!({}), &facts()).unwrap().post_start(), None);
+    }
+
+    #[test]
     fn the_downward_api_tells_what_the_injection_asks() {
         let facts = facts();
         let answers = [
@@ -241,14 +294,29 @@ mod tests {
     }
 
     #[test]
-    fn what_a_cluster_alone_knows_is_an_error_for_ours_and_left_out_for_the_users() {
-        let container = json!({"env": [
-            {"name": "SECRET", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
-            {"name": "MODE", "value": "fast"},
-        ]});
+    fn what_a_cluster_alone_knows_is_an_error_for_ours_and_told_for_the_users() {
+        let container = json!({
+            "envFrom": [{"prefix": "P_", "configMapRef": {"name": "settings", "optional": true}}],
+            "env": [
+                {"name": "SECRET", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+                {"name": "MODE", "value": "fast"},
+                {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+                {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                {"name": "MEMORY", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}},
+            ],
+        });
         let error = Process::of(&container, &facts()).unwrap_err().to_string();
         assert!(error.contains("SECRET"), "{error}");
-        assert_eq!(literal_environment(&container, &facts()), [("MODE".to_owned(), "fast".to_owned())]);
+        let env = Environment::of(&container, &facts());
+        let variables = [("MODE", "fast"), ("POD", "nginx")];
+        assert_eq!(env.variables, variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let left_out = [
+            "settings (envFrom configMapRef)",
+            "SECRET (secretKeyRef)",
+            "NODE (fieldRef)",
+            "MEMORY (resourceFieldRef)",
+        ];
+        assert_eq!(env.left_out, left_out);
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! `run`: a command on this machine as if in an injected Pod.
 //!
-//! [`plan`] decides; the process moves into the [`namespace`]; [`session`] starts what the injected spec says, as
-//! [`kubelet`] would; then the user's [`command`] runs, or the [`transcript`]. The injected spec is the only thing that
+//! [`plan`] decides, after [`probe`] has tried out what this machine allows; the process moves into the [`namespace`];
+//! [`session`] starts what the injected spec says, as [`kubelet`] would; then the user's [`command`] runs, or the [`transcript`]. The injected spec is the only thing that
 //! tells the programs anything.
 
-mod command;
+pub(crate) mod command;
 pub(crate) mod container;
+mod folder;
 mod http;
+mod interception;
 mod interrupts;
 mod kubelet;
-pub(crate) mod namespace;
+mod namespace;
 mod picture;
 mod plan;
+pub(crate) mod probe;
 mod program;
 mod session;
 mod transcript;
@@ -36,7 +39,7 @@ pub(crate) fn run(arguments: &RunArguments, output: &Output) -> anyhow::Result<E
         Place::Namespace => Some(enter_namespace(&plan, output)?),
         Place::Host(_) => None,
     };
-    let users = Users::available();
+    let users = if plan.folder.can_be_reached() { Users::available() } else { Users::Unchanged };
     if users == Users::Unchanged {
         output.detail(format_args!("the programs run as you, uid {}, not as the spec's users", geteuid()));
     }

@@ -3,7 +3,6 @@
 //! The process moves itself, once and before it has a second thread; whatever it starts or listens on is in there too.
 
 use std::fs;
-use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 use nix::errno::Errno;
@@ -21,37 +20,16 @@ pub(crate) enum Kind {
     User,
 }
 
-/// Finds out, in a process that can be thrown away, whether a namespace can be had. The error is the reason in words.
-pub(crate) fn probe() -> Result<(), String> {
-    let probe = Command::new("/proc/self/exe").arg("__probe").stdin(Stdio::null()).output();
-    match probe {
-        Ok(probe) if probe.status.success() => Ok(()),
-        Ok(probe) => {
-            let reason = String::from_utf8_lossy(&probe.stderr);
-            Err(reason.trim().trim_start_matches("kubectl-imds: ").to_owned())
-        }
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 /// Moves this process into a new network namespace. It has no interface but `lo`, which is down.
 pub(crate) fn enter() -> anyhow::Result<Kind> {
     let (uid, gid) = (geteuid(), getegid());
     match unshare(CloneFlags::CLONE_NEWNET) {
         Ok(()) => return Ok(Kind::Root),
         Err(Errno::EPERM) => {}
-        Err(error) => bail!("cannot make a network namespace: {error}"),
+        Err(error) => bail!(refusal("network", error)),
     }
-    match unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET) {
-        Ok(()) => {}
-        Err(Errno::EPERM) => bail!("a policy of this machine or container forbids user namespaces"),
-        // What unshare(2) says when a limit on the number of namespaces is reached.
-        Err(Errno::ENOSPC) => {
-            bail!(
-                "no more namespaces are allowed here (sysctls user.max_user_namespaces, user.max_net_namespaces)"
-            )
-        }
-        Err(error) => bail!("cannot make a user namespace: {error}"),
+    if let Err(error) = unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET) {
+        bail!(refusal("user", error));
     }
     // Whoever has no privilege may map itself alone, and only after it has given up on groups (user_namespaces(7)).
     for (file, content) in [
@@ -63,6 +41,18 @@ pub(crate) fn enter() -> anyhow::Result<Kind> {
             .with_context(|| format!("cannot write the user namespace's {file}"))?;
     }
     Ok(Kind::User)
+}
+
+/// Why a namespace was not to be had, in words.
+fn refusal(namespace: &str, error: Errno) -> String {
+    match error {
+        Errno::EPERM => format!("a policy of this machine or container forbids {namespace} namespaces"),
+        // What unshare(2) says when a limit on the number of namespaces is reached.
+        Errno::ENOSPC => "no more namespaces are allowed here (sysctls user.max_user_namespaces, \
+                          user.max_net_namespaces)"
+            .to_owned(),
+        error => format!("cannot make a {namespace} namespace: {error}"),
+    }
 }
 
 /// Lets the programs that are started from now on inherit `CAP_NET_ADMIN`, or not. In a user namespace this process has

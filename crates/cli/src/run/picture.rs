@@ -1,7 +1,7 @@
 //! The injected Pod, drawn: what was added, and that the rest is as it was.
 
 use imds_contract::{Interception, address, environment, pod};
-use imds_inject::{Injection, Sidecar};
+use imds_inject::{Injection, SidecarForm};
 use serde_json::Value;
 
 /// A line of the picture.
@@ -50,8 +50,8 @@ fn remark_on(ours: &str, injection: &Injection) -> String {
             address::EMULATOR_PORT
         ),
         (pod::EMULATOR_CONTAINER, _) => match injection.sidecar {
-            Sidecar::Native => "serves IMDS; starts before and ends after the others".to_owned(),
-            Sidecar::Classic => "serves IMDS; starts before the others".to_owned(),
+            SidecarForm::Native => "serves IMDS; starts before and ends after the others".to_owned(),
+            SidecarForm::Classic => "serves IMDS; starts before the others".to_owned(),
         },
         (pod::TOKEN_VOLUME, _) => "the service account's token, for the sidecar alone".to_owned(),
         _ => String::new(),
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn what_was_added_is_marked() {
         let before = crate::pod_file::read_pod(None).unwrap();
-        let decision = decide(&Settings::new("image"), &before, &Context { namespace: "default" });
+        let decision = decide(&Settings::new("image"), &before, &Context::new("default"));
         let Decision::Inject(injection) = decision else { panic!("{decision}") };
         let after = injection.apply_to(&before).unwrap();
         let picture = draw(&before, &after, &injection);

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use imds_contract::{Interception, address, annotation, environment};
 use imds_inject::{Context, Decision, EmulatorEnv, Injection, Settings, decide};
 use serde_json::Value;
-use tempfile::TempDir;
 
+use super::folder::Folder;
 use super::kubelet::Facts;
-use super::{namespace, picture};
+use super::{picture, probe};
 use crate::arguments::RunArguments;
 use crate::output::{Output, Stopwatch};
 use crate::pod_file::{read_pod, read_settings};
@@ -89,50 +88,28 @@ fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// The files of a session; gone with it.
-#[derive(Debug)]
-pub(crate) struct Folder(TempDir);
-
-impl Folder {
-    pub(crate) fn path(&self) -> &std::path::Path {
-        self.0.path()
-    }
-
-    /// The certificate of the local STS's authority.
-    pub(crate) fn ca_bundle(&self) -> PathBuf {
-        self.0.path().join("sts-ca.pem")
-    }
-
-    /// Where a volume of the Pod is.
-    pub(crate) fn volume(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-}
-
 impl Plan {
     /// Reads, decides and tells.
     pub(crate) fn make(arguments: &RunArguments, output: &Output) -> anyhow::Result<Self> {
         let stopwatch = Stopwatch::start();
         let mut pod = read_pod(arguments.pod.as_deref())?;
-        let mut settings = read_settings(arguments.settings.as_deref())?;
+        let mut settings = read_settings(arguments.settings.as_deref(), None)?;
         let facts = Facts::of(&pod);
-        let context = Context { namespace: &facts.namespace };
+        let context = Context::new(&facts.namespace);
         // Whether it is injected at all comes before all that it takes.
-        let asked_for = injection(decide(&settings, &pod, &context))?.interception;
+        let wanted = injection(decide(&settings, &pod, &context))?;
         let source = match &arguments.pod {
             Some(file) => file.display().to_string(),
             None => "the built-in examples/pod.yaml".to_owned(),
         };
         output.step(stopwatch, format_args!("Read the Pod {}/{} from {source}", facts.namespace, facts.name));
 
-        let place = choose_place(arguments, asked_for, output)?;
-        if place != Place::Namespace && asked_for != Interception::Endpoint {
+        let place = choose_place(arguments, &wanted, &pod, output)?;
+        if place != Place::Namespace && wanted.interception != Interception::Endpoint {
             ask_for_endpoint(&mut settings, &mut pod);
         }
         let stopwatch = Stopwatch::start();
-        let folder = Folder(
-            tempfile::Builder::new().prefix("kubectl-imds-").tempdir().context("cannot make a folder")?,
-        );
+        let folder = Folder::new().context("cannot make a folder")?;
         settings.emulator_env = with_local_sts(&settings, place, &folder)?;
         let injection = injection(decide(&settings, &pod, &context))?;
         let injected = injection.apply_to(&pod)?;
@@ -150,14 +127,22 @@ fn injection(decision: Decision) -> anyhow::Result<Injection> {
     }
 }
 
-fn choose_place(arguments: &RunArguments, asked_for: Interception, output: &Output) -> anyhow::Result<Place> {
-    if asked_for == Interception::Endpoint {
+fn choose_place(
+    arguments: &RunArguments,
+    wanted: &Injection,
+    pod: &Value,
+    output: &Output,
+) -> anyhow::Result<Place> {
+    if wanted.interception == Interception::Endpoint {
         output.warning("The Pod asks for interception `endpoint`: no network namespace is needed");
         return Ok(Place::Host(Ports::free()?));
     }
-    let forbidden =
-        if arguments.no_namespace { Err("--no-namespace was given".to_owned()) } else { namespace::probe() };
-    let Err(reason) = forbidden else { return Ok(Place::Namespace) };
+    let outcome = if arguments.no_namespace {
+        Err("--no-namespace was given".to_owned())
+    } else {
+        probe::try_out(&wanted.apply_to(pod)?)?
+    };
+    let Err(reason) = outcome else { return Ok(Place::Namespace) };
     output.warning(format_args!("No network namespace: {reason}"));
     output.detail(
         "Interception `endpoint` instead: clients are told of IMDS by AWS_EC2_METADATA_SERVICE_ENDPOINT.\n\
@@ -201,13 +186,13 @@ mod tests {
         pod["metadata"]["annotations"][annotation::INTERCEPTION] = "address".into();
         let mut settings = Settings::new("image");
         ask_for_endpoint(&mut settings, &mut pod);
-        let injection = injection(decide(&settings, &pod, &Context { namespace: "default" })).unwrap();
+        let injection = injection(decide(&settings, &pod, &Context::new("default"))).unwrap();
         assert_eq!(injection.interception, Interception::Endpoint);
     }
 
     #[test]
     fn the_local_sts_stands_in_the_injected_spec_and_nothing_leads_past_it() {
-        let folder = Folder(tempfile::tempdir().unwrap());
+        let folder = Folder::new().unwrap();
         let mut settings = Settings::new("image");
         let theirs = [
             ("AWS_ENDPOINT_URL_STS", "https://theirs"),

@@ -25,7 +25,7 @@ const SIGNALS: u32 = 40;
 const KEPT_LINES: usize = 200;
 
 /// Finds a program of ours: beside this one, else in `PATH`.
-pub(crate) fn find(name: &str) -> anyhow::Result<PathBuf> {
+fn find(name: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("cannot tell where this program is")?;
     let beside = own.parent().unwrap_or(Path::new("/"));
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -35,6 +35,12 @@ pub(crate) fn find(name: &str) -> anyhow::Result<PathBuf> {
     candidates.find(|file| file.is_file()).with_context(|| {
         format!("{name} is neither in {} nor in PATH: install it beside kubectl-imds", beside.display())
     })
+}
+
+/// The local file of a container's program.
+pub(crate) fn of(process: &Process) -> anyhow::Result<PathBuf> {
+    let command = process.command.first().context("a container without a command")?;
+    find(&Path::new(command).file_name().unwrap_or_default().to_string_lossy())
 }
 
 /// A running program.

@@ -1,27 +1,27 @@
 //! The Pod's life: init container, STS, token, sidecar, the client; and its orderly end.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use imds_contract::{HttpTokens, SessionDuration, environment, pod};
 use imds_local_sts::{Claims, Config, LocalSts, Mode, Projection, Role};
-use nix::unistd::{Gid, chown};
+use nix::unistd::Gid;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::command;
 use super::http::request;
-use super::interrupts::{Interrupted, Interrupts};
-use super::kubelet::{Process, literal_environment};
-use super::namespace::{Kind, share_net_admin};
-use super::plan::{Folder, Place, Plan, Ports};
-use super::program::{Program, find, indented};
-use super::transcript::{self, Expected};
+use super::interrupts::Interrupts;
+use super::kubelet::{Environment, Process, container};
+use super::namespace::Kind;
+use super::plan::{Place, Plan, Ports};
+use super::program::{Program, indented};
+use super::transcript::Expected;
 use super::users::Users;
+use super::{command, interception, program, transcript};
 use crate::arguments::RunArguments;
 use crate::output::{Output, Stopwatch};
 
@@ -30,6 +30,9 @@ const BETWEEN_PROBES: Duration = Duration::from_millis(10);
 
 /// When a person wonders what is going on.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How much of the log is shown beside the command's own output.
+const LAST_LINES: usize = 10;
 
 /// What STS allows any role at most: whatever the Pod asks for shall not fail at this one.
 const LONGEST_SESSION: &str = "43200";
@@ -74,14 +77,14 @@ impl Session {
         echo: Option<&Output>,
         output: &Output,
     ) -> anyhow::Result<Self> {
-        if let Some(redirect) = container(&plan.pod, pod::REDIRECT_CONTAINER) {
-            run_redirect(&Process::of(redirect, &plan.facts)?, kind, users, echo, output).await?;
-        }
+        run_redirect(plan, kind, users, echo, output).await?;
         let emulator =
             container(&plan.pod, pod::EMULATOR_CONTAINER).context("the emulator is not in the Pod")?;
         let mut process = Process::of(emulator, &plan.facts)?;
         if users == Users::AsInSpec {
-            open_to_group(&plan.folder, &process)?;
+            let group = process.group.or(process.user).context("the emulator has no user")?;
+            let opened = plan.folder.open_to(Gid::from_raw(group));
+            opened.context("cannot open the folder to the emulator's group")?;
         }
         let sts = start_sts(plan, output)?;
         process.mount_locally(pod::TOKEN_VOLUME, &plan.folder.volume(pod::TOKEN_VOLUME));
@@ -102,8 +105,7 @@ impl Session {
         output: &Output,
     ) -> anyhow::Result<ExitCode> {
         if !arguments.command.is_empty() {
-            let env = command::environment(std::env::vars_os(), client_environment(plan));
-            return command::run(&arguments.command, env, interrupts, output).await;
+            return self.run_command(plan, &arguments.command, interrupts, output).await;
         }
         let expected = Expected {
             server: plan.place.imds(),
@@ -120,7 +122,7 @@ impl Session {
                 output.verdict(format_args!(
                     "{clients} got credentials of {}, good for {minutes} minutes (fake ones, from the local STS)",
                     expected.role
-                ));
+                ))?;
                 if !arguments.keep {
                     output.detail(
                         "Run a client of yours in there with `-- COMMAND`, or look around with `--keep`.",
@@ -141,6 +143,31 @@ impl Session {
         }
     }
 
+    /// Runs the user's command, and tells if it has lost its emulator meanwhile.
+    async fn run_command(
+        &mut self,
+        plan: &Plan,
+        command: &[OsString],
+        interrupts: &mut Interrupts,
+        output: &Output,
+    ) -> anyhow::Result<ExitCode> {
+        let Environment { variables, left_out } = client_environment(plan);
+        if !left_out.is_empty() {
+            output.detail(format_args!("left out: {}; only a cluster has them", left_out.join(", ")));
+        }
+        let env = command::environment(std::env::vars_os(), variables);
+        let mut command = pin!(command::run(command, env, interrupts));
+        let ended = tokio::select! {
+            code = &mut command => return code,
+            ended = self.emulator.ended() => ended?,
+        };
+        output.failure(format_args!("{} ended with {ended} while the command runs", self.emulator.name()));
+        let lines = self.emulator.lines();
+        let last = lines.len().saturating_sub(LAST_LINES);
+        output.plain(indented(lines.get(last..).unwrap_or_default()));
+        command.await
+    }
+
     /// Stays up until told to stop; says how to come in.
     async fn stay(
         &mut self,
@@ -156,7 +183,7 @@ impl Session {
         }
         output.plain("");
         tokio::select! {
-            Interrupted(_) = interrupts.next() => Ok(code),
+            _ = interrupts.next() => Ok(code),
             status = self.emulator.ended() => bail!(
                 "{} ended with {}; it said:\n{}",
                 self.emulator.name(),
@@ -167,34 +194,20 @@ impl Session {
     }
 }
 
-/// A container of the Pod, wherever it stands.
-fn container<'a>(pod: &'a Value, name: &str) -> Option<&'a Value> {
-    let lists = ["/spec/initContainers", "/spec/containers"];
-    let mut containers = lists.iter().filter_map(|list| pod.pointer(list)?.as_array()).flatten();
-    containers.find(|container| container.get("name").and_then(Value::as_str) == Some(name))
-}
-
 async fn run_redirect(
-    process: &Process,
+    plan: &Plan,
     kind: Option<Kind>,
     users: Users,
     echo: Option<&Output>,
     output: &Output,
 ) -> anyhow::Result<()> {
     let stopwatch = Stopwatch::start();
-    let file = program(process)?;
-    let in_user_namespace = kind == Some(Kind::User);
-    if in_user_namespace {
-        share_net_admin(true)?;
-    }
-    let started = Program::start(&file, process, users, echo);
-    if in_user_namespace {
-        share_net_admin(false)?;
-    }
-    let lines = started?.succeeded().await.context("the interception is not in place")?;
-    output.step(stopwatch, format_args!("Ran the init container: {}", command_line(process, users)));
-    if echo.is_none() {
-        output.detail(lines.join("\n"));
+    if let Some(done) = interception::put_in_place(&plan.pod, &plan.facts, kind, users, echo).await? {
+        let command_line = command_line(&done.process, users);
+        output.step(stopwatch, format_args!("Ran the init container: {command_line}"));
+        if echo.is_none() {
+            output.detail(done.lines.join("\n"));
+        }
     }
     Ok(())
 }
@@ -218,7 +231,7 @@ fn start_sts(plan: &Plan, output: &Output) -> anyhow::Result<LocalSts> {
     })
     .context("cannot start the local STS")?;
     let ca_pem = sts.ca_pem().context("the local STS has no certificate")?;
-    std::fs::write(plan.folder.ca_bundle(), ca_pem).context("cannot write the local STS's certificate")?;
+    plan.folder.write_ca_bundle(&ca_pem).context("cannot write the local STS's certificate")?;
     output.step(stopwatch, format_args!("Started a local STS: {}", sts.url()));
     output.detail(format_args!("it gives the role to {} alone", plan.injection.subject));
     output.detail(format_args!(
@@ -237,7 +250,10 @@ async fn start_emulator(
     output: &Output,
 ) -> anyhow::Result<Program> {
     let stopwatch = Stopwatch::start();
-    let mut emulator = Program::start(&program(process)?, process, users, echo)?;
+    let mut emulator = Program::start(&program::of(process)?, process, users, echo)?;
+    if let Some(gate) = process.post_start() {
+        pass_gate(&gate, &mut emulator, users, echo, output).await?;
+    }
     let mut told = false;
     loop {
         // Nobody listens yet, or it is not ready: the same to kubelet's probe.
@@ -267,10 +283,28 @@ async fn start_emulator(
     Ok(emulator)
 }
 
-/// The local file of a container's program.
-fn program(process: &Process) -> anyhow::Result<std::path::PathBuf> {
-    let command = process.command.first().context("a container without a command")?;
-    find(&Path::new(command).file_name().unwrap_or_default().to_string_lossy())
+/// The gate of a classic sidecar: kubelet starts no other container before it has ended, and kills this one if it fails.
+async fn pass_gate(
+    gate: &Process,
+    emulator: &mut Program,
+    users: Users,
+    echo: Option<&Output>,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let stopwatch = Stopwatch::start();
+    let running = Program::start(&program::of(gate)?, gate, users, echo)?;
+    tokio::select! {
+        passed = running.succeeded() => {
+            if let Err(error) = passed {
+                bail!("the sidecar's postStart gate failed: {error}\n{} said:\n{}", emulator.name(), indented(&emulator.lines()));
+            }
+        }
+        status = emulator.ended() => {
+            bail!("{} ended with {}; it said:\n{}", emulator.name(), status?, indented(&emulator.lines()));
+        }
+    }
+    output.step(stopwatch, format_args!("Passed the sidecar's postStart gate: {}", gate.command.join(" ")));
+    Ok(())
 }
 
 fn command_line(process: &Process, users: Users) -> String {
@@ -279,15 +313,6 @@ fn command_line(process: &Process, users: Users) -> String {
         _ => String::new(),
     };
     format!("{}{user}", process.command.join(" "))
-}
-
-/// The session's files are for the caller and the emulator's group.
-fn open_to_group(folder: &Folder, emulator: &Process) -> anyhow::Result<()> {
-    let group = emulator.group.or(emulator.user).map(Gid::from_raw);
-    chown(folder.path(), None, group).context("cannot give the folder to the emulator's group")?;
-    let permissions = std::fs::Permissions::from_mode(0o750);
-    std::fs::set_permissions(folder.path(), permissions)
-        .context("cannot open the folder to the emulator's group")
 }
 
 /// On the machine's own network the Pod's ports may be taken: others stand in for them.
@@ -300,15 +325,15 @@ fn move_ports(emulator: &mut Process, ports: Ports, output: &Output) {
 }
 
 /// What the user's first container would have, as far as it stands in the Pod.
-fn client_environment(plan: &Plan) -> Vec<(String, String)> {
+fn client_environment(plan: &Plan) -> Environment {
     let mut containers = plan.pod.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
     let is_ours =
         |container: &&Value| container.get("name").and_then(Value::as_str) == Some(pod::EMULATOR_CONTAINER);
     let first = containers.find(|container| !is_ours(container));
-    let mut env = first.map(|container| literal_environment(container, &plan.facts)).unwrap_or_default();
+    let mut env = first.map(|container| Environment::of(container, &plan.facts)).unwrap_or_default();
     if let Place::Host(ports) = plan.place {
         let injected = format!("http://127.0.0.1:{}/", imds_contract::address::EMULATOR_PORT);
-        for (name, value) in &mut env {
+        for (name, value) in &mut env.variables {
             if name == environment::EC2_METADATA_SERVICE_ENDPOINT && *value == injected {
                 *value = format!("http://127.0.0.1:{}/", ports.imds);
             }

@@ -36,24 +36,24 @@ pub(crate) async fn show(expected: &Expected<'_>, output: &Output) -> anyhow::Re
     let document_path = format!("{LISTING}{}", expected.role);
     match expected.http_tokens {
         HttpTokens::Optional => {
-            output.answer("\n# IMDSv1: two plain GETs");
+            output.answer("\n# IMDSv1: two plain GETs")?;
             let listing = client.get(LISTING, None).await?;
             ensure!(listing == expected.role, "the listing should be {:?}", expected.role);
             check(&client.get(&document_path, None).await?)?;
         }
         HttpTokens::Required => {
-            output.answer("\n# IMDSv1: this Pod requires IMDSv2");
+            output.answer("\n# IMDSv1: this Pod requires IMDSv2")?;
             client.expect_status(LISTING, None, 401).await?;
         }
     }
-    output.answer("\n# IMDSv2: a session token first");
+    output.answer("\n# IMDSv2: a session token first")?;
     let token = client.put_token().await?;
     let listing = client.get(LISTING, Some(&token)).await?;
     ensure!(listing == expected.role, "the listing should be {:?}", expected.role);
     let left = check(&client.get(&document_path, Some(&token)).await?)?;
-    output.answer("\n# Nothing else is served");
+    output.answer("\n# Nothing else is served")?;
     client.expect_status(NOT_SERVED, Some(&token), 404).await?;
-    output.answer("");
+    output.answer("")?;
     Ok(left)
 }
 
@@ -66,28 +66,28 @@ struct Client<'a> {
 impl Client<'_> {
     /// Shows the command and the answer, secrets shortened.
     async fn get(&self, path: &str, token: Option<&str>) -> anyhow::Result<String> {
-        self.output.prompt(&format!("curl -s {}{}{path}", shell_header(token), self.url));
+        self.output.prompt(&format!("curl -s {}{}{path}", shell_header(token), self.url))?;
         let answer = self.ask("GET", path, &token_header(token)).await?;
-        self.output.answer(&shorten_secrets(&answer.body));
+        self.output.answer(&shorten_secrets(&answer.body))?;
         ensure!(answer.status == 200, "GET {path} was answered {}", answer.status);
         Ok(answer.body)
     }
 
     async fn put_token(&self) -> anyhow::Result<String> {
-        self.output.prompt(&format!("TOKEN=$(curl -s -X PUT -H '{TTL_HEADER}' {}{TOKEN})", self.url));
+        self.output.prompt(&format!("TOKEN=$(curl -s -X PUT -H '{TTL_HEADER}' {}{TOKEN})", self.url))?;
         let answer = self.ask("PUT", TOKEN, &["Content-Length: 0".to_owned(), TTL_HEADER.to_owned()]).await?;
         ensure!(answer.status == 200, "PUT {TOKEN} was answered {}", answer.status);
-        self.output.prompt("echo $TOKEN");
-        self.output.answer(&shorten(&answer.body));
+        self.output.prompt("echo $TOKEN")?;
+        self.output.answer(&shorten(&answer.body))?;
         Ok(answer.body)
     }
 
     async fn expect_status(&self, path: &str, token: Option<&str>, status: u16) -> anyhow::Result<()> {
         let shown =
             format!("curl -s -o /dev/null -w '%{{http_code}}\\n' {}{}{path}", shell_header(token), self.url);
-        self.output.prompt(&shown);
+        self.output.prompt(&shown)?;
         let answer = self.ask("GET", path, &token_header(token)).await?;
-        self.output.answer(&answer.status.to_string());
+        self.output.answer(&answer.status.to_string())?;
         ensure!(answer.status == status, "GET {path} should be answered {status}");
         Ok(())
     }

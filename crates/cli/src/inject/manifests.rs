@@ -1,0 +1,248 @@
+//! A file's documents: decided on, edited, and what is to be said about them. Pure.
+
+use anyhow::{Context as _, anyhow};
+use imds_inject::{Decision, Operation, ServerVersion, Settings, WorkloadDecision, decide_document};
+use serde_json::Value;
+
+use super::source::Source;
+use crate::yaml;
+
+/// What the manifests are for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) settings: &'a Settings,
+    /// Of what names none.
+    pub(super) namespace: &'a str,
+    pub(super) server: Option<ServerVersion>,
+}
+
+/// What became of a file.
+#[derive(Debug)]
+pub(super) struct Injected {
+    pub(super) text: String,
+    /// As a YAML stream: a list of operations for each document that has some.
+    pub(super) operations: String,
+    pub(super) found: Vec<Found>,
+}
+
+/// A line of the report.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) text: String,
+    pub(super) refused: bool,
+}
+
+/// Injects all workloads of a file. The error names the file.
+pub(super) fn inject(target: &Target<'_>, source: &Source) -> anyhow::Result<Injected> {
+    let Source { name, text } = source;
+    let stream = yaml::parse(text).map_err(|error| anyhow!("{name}: {error}"))?;
+    let (mut edited, mut operations, mut found) = (String::new(), Vec::new(), Vec::new());
+    let mut end = 0;
+    for (index, document) in stream.documents.iter().enumerate() {
+        let place = format!("{name}, document {}", index + 1);
+        let value = document.root.to_json();
+        let mut patch = Vec::new();
+        for decided in decide_document(target.settings, &value, target.namespace, target.server) {
+            let who = who(&decided);
+            found.extend(report(&place, &who, &decided));
+            if let Decision::Inject(injection) = decided.decision {
+                patch.extend(injection.operations);
+            }
+        }
+        let original = text.get(document.range.clone()).unwrap_or_default();
+        if patch.is_empty() {
+            edited.push_str(original);
+        } else {
+            let edit = yaml::edit(text, document, &patch).with_context(|| place.clone())?;
+            edited.push_str(&edit.text);
+            if edit.anew {
+                let text = format!(
+                    "{place}: warning: this document is written anew, because an anchor, an alias or a tag is in the way: its comments and its layout are lost"
+                );
+                found.push(Found { text, refused: false });
+            }
+            operations.push(format!("# {place}\n{}", yaml::to_yaml(&as_json(&patch))));
+        }
+        end = document.range.end;
+    }
+    edited.push_str(text.get(end..).unwrap_or_default());
+    Ok(Injected { text: edited, operations: join(operations), found })
+}
+
+fn as_json(patch: &[Operation]) -> Value {
+    // Operations are text and JSON: there is nothing in them that JSON has not.
+    serde_json::to_value(patch).unwrap_or_default()
+}
+
+/// One line for the decision, one for each warning.
+fn report(place: &str, who: &str, decided: &WorkloadDecision) -> Vec<Found> {
+    let (text, refused) = match &decided.decision {
+        Decision::Inject(injection) => {
+            let (role, interception, sidecar) = (&injection.role, injection.interception, injection.sidecar);
+            (format!("injected {who}: role {role}, interception {interception}, {sidecar} sidecar"), false)
+        }
+        Decision::Skip(reason) => (format!("left as it is {who}: {reason}"), false),
+        Decision::Refuse(reason) => (format!("refused {who}: {reason}"), true),
+    };
+    let decision = Found { text: format!("{place}: {text}"), refused };
+    let warning = |warning| Found { text: format!("{place}: warning {who}: {warning}"), refused: false };
+    std::iter::once(decision).chain(decided.warnings.iter().map(warning)).collect()
+}
+
+fn who(decided: &WorkloadDecision) -> String {
+    let WorkloadDecision { kind, name, namespace, .. } = decided;
+    let name = if name.is_empty() { "(without a name)" } else { name };
+    format!("{}/{name} in {namespace}", kind.to_lowercase())
+}
+
+/// Streams as one stream.
+pub(super) fn join(texts: impl IntoIterator<Item = String>) -> String {
+    let mut stream = String::new();
+    for text in texts {
+        if stream.is_empty() {
+            stream = text;
+            continue;
+        }
+        // A byte order mark says something at the beginning alone.
+        let text = text.trim_start_matches('\u{feff}');
+        if !stream.ends_with('\n') {
+            stream.push('\n');
+        }
+        stream.push_str(separator(text));
+        stream.push_str(text);
+    }
+    stream
+}
+
+/// What has to stand before another stream.
+fn separator(text: &str) -> &'static str {
+    let is_said = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
+    match text.lines().find(is_said) {
+        // Directives belong to the document after them: the one before has to be ended.
+        Some(line) if line.starts_with('%') => "...\n",
+        Some(line)
+            if line
+                .strip_prefix("---")
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t'])) =>
+        {
+            ""
+        }
+        Some(_) => "---\n",
+        None => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POD: &str = include_str!("../../../../examples/pod.yaml");
+
+    fn inject_text(text: &str) -> Injected {
+        let settings = Settings::new("registry.example/imds:1");
+        let target = Target { settings: &settings, namespace: "default", server: None };
+        inject(&target, &Source { name: "x.yaml".to_owned(), text: text.to_owned() }).unwrap()
+    }
+
+    fn texts(injected: &Injected) -> Vec<&str> {
+        injected.found.iter().map(|found| found.text.as_str()).collect()
+    }
+
+    #[test]
+    fn only_what_is_injected_changes() {
+        let others =
+            "# one\nkind: ConfigMap\ndata: {a: 'yes'}\n--- # none\n\n---\n[values, without, kind]\n---\n";
+        let after = "\n---\nkind: Pod # not ours\nmetadata: {name: other}\nspec: {containers: [{name: c}]}\n...\n# end\n";
+        let injected = inject_text(&format!("{others}{POD}{after}"));
+        let middle = injected.text.strip_prefix(others).unwrap().strip_suffix(after).unwrap();
+        let added = |line: &&str| !POD.lines().any(|old| old == *line);
+        let kept: Vec<&str> = middle.lines().filter(|line| !added(line)).collect();
+        assert_eq!(kept, POD.lines().collect::<Vec<_>>(), "every line of the Pod, in its order");
+        let found = texts(&injected);
+        assert!(
+            found[0].starts_with(
+                "x.yaml, document 4: injected pod/nginx in default: role arn:aws:iam::123456789012:role/"
+            ),
+            "{found:?}"
+        );
+        assert!(
+            found[1].starts_with("x.yaml, document 5: left as it is pod/other in default: the label"),
+            "{found:?}"
+        );
+        assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn what_is_injected_already_stays_as_it_is() {
+        let once = inject_text(POD).text;
+        let twice = inject_text(&once);
+        assert_eq!(twice.text, once);
+        assert!(twice.operations.is_empty() && texts(&twice)[0].contains("left as it is"), "{twice:?}");
+    }
+
+    #[test]
+    fn a_refused_workload_stays_as_it_is_and_is_told() {
+        let text = POD.replace("spec:\n", "spec:\n hostNetwork: yes\n");
+        let injected = inject_text(&text);
+        assert_eq!(injected.text, text);
+        assert!(
+            injected.found[0].refused && injected.found[0].text.contains("refused pod/nginx in default: ")
+        );
+    }
+
+    #[test]
+    fn the_operations_are_a_json_patch() {
+        let injected = inject_text(&format!("a: 1\n---\n{POD}"));
+        let stream = yaml::parse(&injected.operations).unwrap();
+        let [document] = stream.documents.as_slice() else { panic!("{}", injected.operations) };
+        let patch = document.root.to_json();
+        assert!(injected.operations.starts_with("# x.yaml, document 2\n- op: add\n  path: /spec/volumes\n"));
+        let pod = yaml::parse(POD).unwrap().documents[0].root.to_json();
+        let after = yaml::parse(&injected.text).unwrap().documents[1].root.to_json();
+        let operations: Vec<Operation> = patch
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|operation| Operation {
+                path: operation["path"].as_str().unwrap().to_owned(),
+                value: operation["value"].clone(),
+            })
+            .collect();
+        let mut patched = pod;
+        imds_inject::apply(&mut patched, &operations).unwrap();
+        assert_eq!(patched, after);
+    }
+
+    #[test]
+    fn a_list_is_injected_item_by_item() {
+        let pod = format!("    {}\n", POD.trim_end().replace('\n', "\n    "));
+        let refused = pod.replace("role-arn: \"arn:", "role-arn: \"");
+        let injected =
+            inject_text(&format!("apiVersion: v1\nkind: List\nitems:\n  -\n{pod}  -\n{refused}  -\n{pod}"));
+        let decisions: Vec<bool> = injected.found.iter().map(|found| found.refused).collect();
+        assert_eq!(decisions, [false, true, false]);
+        assert_eq!(injected.text.matches("serviceAccountToken").count(), 2);
+        assert!(injected.text.contains(&refused), "{}", injected.text);
+    }
+
+    #[test]
+    fn lost_comments_are_told() {
+        let pod = POD.replace("annotations:", "annotations: &a # c") + "copy: *a\n";
+        let injected = inject_text(&pod);
+        assert!(
+            texts(&injected)[1].contains("document 1: warning: this document is written anew"),
+            "{injected:?}"
+        );
+        assert!(!injected.text.contains("# c"));
+    }
+
+    #[test]
+    fn streams_are_joined_as_documents() {
+        let join = |texts: &[&str]| join(texts.iter().map(|text| (*text).to_owned()));
+        assert_eq!(join(&["a: 1\n", "b: 2"]), "a: 1\n---\nb: 2");
+        assert_eq!(join(&["a: 1", "# c\n---\nb: 2\n"]), "a: 1\n# c\n---\nb: 2\n");
+        assert_eq!(join(&["a: 1\n", "%YAML 1.2\n---\nb: 2\n"]), "a: 1\n...\n%YAML 1.2\n---\nb: 2\n");
+        assert_eq!(join(&["\u{feff}a: 1\n", "\u{feff}b: 2\n"]), "\u{feff}a: 1\n---\nb: 2\n");
+        assert_eq!(join(&["a: 1\n", "# nothing\n", "---x: 1\n"]), "a: 1\n# nothing\n---\n---x: 1\n");
+    }
+}

@@ -1,0 +1,188 @@
+//! `kubectl-imds inject` as a person has it: the program, its streams and its exit codes.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde::Deserialize as _;
+use serde_json::Value;
+
+const POD: &str = include_str!("../../../examples/pod.yaml");
+const OTHER: &str = "# not ours\nkind: ConfigMap\ndata:   {mode: 'yes'}";
+const REFUSED: &str = "kind: Pod\nmetadata:\n  name: no-role\n  labels: {gkemulticloud.googleapis.com/aws-imds-emulator-enabled: 'True'}\nspec: {containers: [{name: app}]}\n";
+
+struct Run {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn inject(arguments: &[&str], stdin: &[u8]) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-imds"));
+    command.arg("inject").args(arguments);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A program that refuses its arguments reads nothing.
+    let _ = child.stdin.take().unwrap().write_all(stdin);
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// The documents, read by a parser of others.
+fn documents(text: &str) -> Vec<Value> {
+    serde_yaml_ng::Deserializer::from_str(text)
+        .map(|document| Value::deserialize(document).unwrap())
+        .collect()
+}
+
+#[test]
+fn every_golden_case_gives_what_the_library_gives() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../inject/tests/golden");
+    let mut injected = 0;
+    for folder in fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()) {
+        let read = |name: &str| fs::read_to_string(folder.join(name));
+        let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let server = read("server-version.txt").ok();
+        let (input, settings) = (path("input.yaml"), path("settings.yaml"));
+        let mut arguments = vec!["-f", &input, "--settings", &settings];
+        arguments
+            .extend(server.as_deref().map(|version| ["--server-version", version.trim()]).iter().flatten());
+        let run = inject(&arguments, b"");
+        assert_eq!(run.code, Some(0), "{}: {}", folder.display(), run.stderr);
+        let text = read("input.yaml").unwrap();
+        match read("expected.yaml") {
+            Ok(expected) => {
+                injected += 1;
+                assert_eq!(documents(&run.stdout), documents(&expected), "{}", folder.display());
+                assert!(!run.stderr.contains("written anew"), "{}: {}", folder.display(), run.stderr);
+                let comment = text.lines().next().unwrap();
+                assert_eq!(run.stdout.lines().next(), Some(comment), "{}", folder.display());
+            }
+            Err(_) => assert_eq!(run.stdout, text, "{}", folder.display()),
+        }
+        // The sentences of the decisions, as recorded.
+        for line in read("report.txt").unwrap().lines() {
+            let sentence = match line.strip_prefix("  warning ") {
+                Some(warning) => warning.split_once(": ").map(|(_, sentence)| sentence),
+                None => line
+                    .split_once(": left as it is: ")
+                    .or_else(|| line.split_once(": refused: "))
+                    .map(|(_, reason)| reason),
+            };
+            assert!(
+                run.stderr.contains(sentence.unwrap_or_default()),
+                "{}: {line}\n{}",
+                folder.display(),
+                run.stderr
+            );
+        }
+    }
+    assert!(injected >= 50, "cases are missing: {injected}");
+}
+
+#[test]
+fn folders_files_and_stdin_become_one_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("a.yaml"), OTHER).unwrap();
+    fs::write(path("b.json"), serde_json::to_string_pretty(&documents(POD)[0]).unwrap()).unwrap();
+    fs::create_dir(path("deep")).unwrap();
+    fs::write(path("deep/c.yml"), POD).unwrap();
+    let all = folder.path().to_str().unwrap();
+    let run = inject(
+        &["-f", all, "-f", "-", "--recursive", "--image", "registry.example/imds:1"],
+        REFUSED.as_bytes(),
+    );
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stdout.starts_with(&format!("{OTHER}\n---\n{{\n")), "{}", run.stdout);
+    assert!(run.stdout.ends_with(&format!("---\n{REFUSED}")), "{}", run.stdout);
+    let documents = documents(&run.stdout);
+    assert_eq!(documents.len(), 4);
+    assert_eq!(documents[1], documents[2], "the same Pod as JSON and as YAML");
+    assert_eq!(documents[1]["spec"]["initContainers"][0]["image"], "registry.example/imds:1");
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    for (line, expected) in lines.iter().zip([
+        "b.json, document 1: injected pod/nginx in default: role arn:aws:iam::123456789012:role/my-example-role",
+        "c.yml, document 1: injected pod/nginx in default",
+        "stdin, document 1: refused pod/no-role in default: the annotation",
+    ]) {
+        assert!(line.contains(expected), "{line}");
+    }
+    assert_eq!(lines.len(), 3, "{}", run.stderr);
+}
+
+#[test]
+fn strict_turns_a_refusal_into_a_failure_and_prints_nothing() {
+    let stream = format!("{POD}---\n{REFUSED}");
+    let lenient = inject(&["-f", "-", "--image", "i"], stream.as_bytes());
+    assert_eq!(lenient.code, Some(0));
+    assert!(lenient.stdout.ends_with(&format!("---\n{REFUSED}")));
+    let strict = inject(&["-f", "-", "--image", "i", "--strict"], stream.as_bytes());
+    assert_eq!((strict.code, strict.stdout.as_str()), (Some(1), ""));
+    assert!(strict.stderr.contains("document 2: refused"), "{}", strict.stderr);
+    let skipped = inject(&["-f", "-", "--image", "i", "--strict"], format!("{OTHER}\n---\n{POD}").as_bytes());
+    assert_eq!(skipped.code, Some(0), "what is left as it is is not refused: {}", skipped.stderr);
+}
+
+#[test]
+fn a_dry_run_prints_a_patch_that_others_could_apply() {
+    let run = inject(&["-f", "-", "--image", "i", "--dry-run"], format!("{OTHER}\n---\n{POD}").as_bytes());
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stdout.starts_with("# stdin, document 2\n"), "{}", run.stdout);
+    let [patch] = documents(&run.stdout).try_into().unwrap();
+    let paths: Vec<&str> = patch.as_array().unwrap().iter().map(|op| op["path"].as_str().unwrap()).collect();
+    assert!(paths.contains(&"/spec/initContainers/0") && paths.contains(&"/spec/volumes/-"), "{paths:?}");
+    assert!(patch.as_array().unwrap().iter().all(|op| op["op"] == "add" && op.get("value").is_some()));
+}
+
+#[test]
+fn what_cannot_be_used_fails_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("good.yaml"), POD).unwrap();
+    fs::write(path("tab.yaml"), "a:\n\tb: 1\n").unwrap();
+    fs::write(path("twice.yaml"), "a: 1\nb: 2\na: 3\n").unwrap();
+    fs::write(path("latin.yaml"), b"a: \xe9\n").unwrap();
+    let run =
+        inject(&["-f", folder.path().to_str().unwrap(), "-f", &path("absent.yaml"), "--image", "i"], b"");
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+    for expected in [
+        "tab.yaml: line 2: tabs",
+        "twice.yaml: line 3: the key \"a\" is here twice",
+        "latin.yaml: line 1: this is not UTF-8",
+        "cannot read",
+        "injected pod/nginx",
+    ] {
+        assert!(run.stderr.contains(expected), "{expected} is not in\n{}", run.stderr);
+    }
+}
+
+#[test]
+fn wrong_usage_is_told_from_failure() {
+    for arguments in [&[][..], &["-f"], &["-f", "-", "--server-version", "new"], &["--stict"]] {
+        assert_eq!(inject(arguments, b"").code, Some(64), "{arguments:?}");
+    }
+    let run = inject(&["-f", "-", "--settings", "/nowhere.yaml"], b"");
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+}
+
+#[test]
+fn without_an_image_the_local_one_is_taken_and_told() {
+    let run = inject(&["-f", "-"], POD.as_bytes());
+    assert_eq!(run.code, Some(0));
+    assert!(run.stderr.starts_with("warning: no --image"), "{}", run.stderr);
+    assert!(run.stdout.contains("image: localhost/imds-emulator:dev\n"));
+}
+
+#[test]
+fn the_server_version_decides_on_the_form_of_the_sidecar() {
+    for (version, containers) in [("1.24", 2), ("v1.31.4-gke.1", 2), ("1.32", 1)] {
+        let run = inject(&["-f", "-", "--image", "i", "--server-version", version], POD.as_bytes());
+        let pod = &documents(&run.stdout)[0];
+        assert_eq!(pod["spec"]["containers"].as_array().unwrap().len(), containers, "{version}");
+    }
+}

@@ -1,0 +1,323 @@
+//! A review: the bytes of an AdmissionReview in, those of its answer out. Pure.
+//!
+//! What is not a Pod being created passes untouched. What can't be read as an AdmissionReview at all has no uid that could
+//! be answered: the caller answers 400. Source: Kubernetes, "Dynamic Admission Control", `admission.k8s.io/v1`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use imds_inject::{Context, Decision, ServerVersion, Settings, Warning};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// The only version there is; its predecessor is gone since Kubernetes 1.22.
+const API_VERSION: &str = "admission.k8s.io/v1";
+const KIND: &str = "AdmissionReview";
+
+/// The API server drops what goes beyond 4096 characters of warnings; ours are of a few hundred each.
+const MOST_WARNINGS: usize = 8;
+
+/// Which webhook is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Webhook {
+    /// `/mutate`: injects, refuses and warns.
+    Mutate,
+    /// `/lint`: only ever warns. It is registered for the Pods that the other one is not asked about.
+    Lint,
+}
+
+impl Webhook {
+    /// Every webhook.
+    pub const ALL: [Self; 2] = [Self::Mutate, Self::Lint];
+
+    /// The path that it is registered with.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Mutate => "/mutate",
+            Self::Lint => "/lint",
+        }
+    }
+
+    /// Its name in the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mutate => "mutate",
+            Self::Lint => "lint",
+        }
+    }
+}
+
+/// A finished review.
+#[derive(Debug)]
+pub struct Reviewed {
+    /// The AdmissionReview to answer with, as JSON.
+    pub body: Vec<u8>,
+    /// What became of the object.
+    pub outcome: Outcome,
+    /// Whom it was about, for the log.
+    pub subject: Subject,
+}
+
+/// What became of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The emulator was added.
+    Injected {
+        /// A sentence.
+        what: String,
+    },
+    /// Left as it is, for this reason.
+    Skipped {
+        /// One word.
+        reason: &'static str,
+    },
+    /// Not admitted.
+    Refused {
+        /// One word.
+        reason: &'static str,
+        /// A sentence that says what to do.
+        message: String,
+    },
+    /// Admitted with a warning.
+    Warned {
+        /// One word.
+        reason: &'static str,
+        /// Sentences that say what to do.
+        message: String,
+    },
+}
+
+impl Outcome {
+    /// One word for each, and one for why, as the labels of a metric.
+    pub fn labels(&self) -> [&'static str; 2] {
+        match self {
+            Self::Injected { .. } => ["injected", ""],
+            Self::Skipped { reason } => ["skipped", reason],
+            Self::Refused { reason, .. } => ["refused", reason],
+            Self::Warned { reason, .. } => ["warned", reason],
+        }
+    }
+}
+
+/// Whom a review was about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// The review's uid.
+    pub uid: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The Pod's name, or the prefix that it is generated from.
+    pub name: String,
+}
+
+/// Why bytes are no AdmissionReview that could be answered.
+#[derive(Debug)]
+pub enum Unreadable {
+    /// Not JSON, or not of this form.
+    Json(serde_json::Error),
+    /// Another kind or version.
+    Kind {
+        /// What was sent.
+        sent: String,
+    },
+    /// There is no `request`, or it has no `uid`.
+    NoRequest,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(error) => write!(f, "not an AdmissionReview: {error}"),
+            Self::Kind { sent } => write!(f, "{sent} is not accepted; accepted: {API_VERSION} {KIND}"),
+            Self::NoRequest => f.write_str("the AdmissionReview has no request with a uid"),
+        }
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+/// Reviews what the API server sent.
+pub fn review(
+    body: &[u8],
+    webhook: Webhook,
+    settings: &Settings,
+    server: Option<ServerVersion>,
+) -> Result<Reviewed, Unreadable> {
+    let review: AdmissionReview<'_> = serde_json::from_slice(body).map_err(Unreadable::Json)?;
+    if (&*review.api_version, &*review.kind) != (API_VERSION, KIND) {
+        return Err(Unreadable::Kind { sent: format!("{} {}", review.api_version, review.kind) });
+    }
+    let request = review.request.filter(|request| !request.uid.is_empty()).ok_or(Unreadable::NoRequest)?;
+    let mut answer = Answer::allow(&request.uid);
+    let mut subject = Subject {
+        uid: request.uid.to_string(),
+        namespace: request.namespace.to_string(),
+        name: request.name.to_string(),
+    };
+    let outcome = match request.pod_to_create() {
+        Err(reason) => Outcome::Skipped { reason },
+        Ok(object) => {
+            let pod = serde_json::from_str(object.get()).map_err(Unreadable::Json)?;
+            subject.name_if_absent(&pod);
+            match webhook {
+                Webhook::Mutate => answer.mutate(&pod, settings, &request.namespace, server),
+                Webhook::Lint => answer.lint(&pod),
+            }
+        }
+    };
+    let answer = AnsweredReview { api_version: API_VERSION, kind: KIND, response: answer };
+    let body = serde_json::to_vec(&answer).map_err(Unreadable::Json)?;
+    Ok(Reviewed { body, outcome, subject })
+}
+
+/// The part of an AdmissionReview that is read. The object is kept as it came until it is known to matter.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AdmissionReview<'a> {
+    #[serde(borrow, default)]
+    api_version: Cow<'a, str>,
+    #[serde(borrow, default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    request: Option<Request<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request<'a> {
+    #[serde(borrow, default)]
+    uid: Cow<'a, str>,
+    #[serde(borrow, default)]
+    resource: Resource<'a>,
+    #[serde(borrow, default)]
+    sub_resource: Cow<'a, str>,
+    #[serde(borrow, default)]
+    operation: Cow<'a, str>,
+    #[serde(borrow, default)]
+    namespace: Cow<'a, str>,
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+struct Resource<'a> {
+    #[serde(borrow, default)]
+    group: Cow<'a, str>,
+    #[serde(borrow, default)]
+    resource: Cow<'a, str>,
+}
+
+impl<'a> Request<'a> {
+    /// The Pod, where the request is to create one; else why it is of no concern, in a word.
+    fn pod_to_create(&self) -> Result<&'a RawValue, &'static str> {
+        if (&*self.resource.group, &*self.resource.resource) != ("", "pods") || !self.sub_resource.is_empty()
+        {
+            return Err("not_a_pod");
+        }
+        if self.operation != "CREATE" {
+            return Err("not_created");
+        }
+        self.object.ok_or("not_a_pod")
+    }
+}
+
+impl Subject {
+    /// A Pod of a Deployment, a Job and so on has no name yet, but a prefix that its name is made from.
+    fn name_if_absent(&mut self, pod: &serde_json::Value) {
+        if self.name.is_empty() {
+            let metadata = |key| pod.get("metadata")?.get(key)?.as_str();
+            let name = metadata("name").or_else(|| metadata("generateName"));
+            name.unwrap_or_default().clone_into(&mut self.name);
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AnsweredReview<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Answer<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+/// `metav1.Status`: what `kubectl` shows of a refusal.
+#[derive(Serialize)]
+struct Status {
+    code: u16,
+    reason: &'static str,
+    message: String,
+}
+
+impl<'a> Answer<'a> {
+    fn allow(uid: &'a str) -> Self {
+        Self { uid, allowed: true, status: None, patch_type: None, patch: None, warnings: Vec::new() }
+    }
+
+    fn mutate(
+        &mut self,
+        pod: &serde_json::Value,
+        settings: &Settings,
+        namespace: &str,
+        server: Option<ServerVersion>,
+    ) -> Outcome {
+        let decision = imds_inject::decide(settings, pod, &Context { namespace, server });
+        let near_misses = self.lint(pod);
+        match decision {
+            Decision::Inject(injection) => match serde_json::to_vec(&injection.operations) {
+                Ok(patch) => {
+                    self.patch_type = Some("JSONPatch");
+                    self.patch = Some(STANDARD.encode(patch));
+                    self.warn(&injection.warnings);
+                    Outcome::Injected { what: Decision::Inject(injection).to_string() }
+                }
+                // It can't fail: an operation is a path and JSON. Admitting the Pod without its identity would be worse.
+                Err(error) => self.refuse("internal", error.to_string()),
+            },
+            Decision::Refuse(reason) => self.refuse(reason.word(), reason.to_string()),
+            Decision::Skip(_) if matches!(near_misses, Outcome::Warned { .. }) => near_misses,
+            Decision::Skip(reason) => Outcome::Skipped { reason: reason.word() },
+        }
+    }
+
+    fn lint(&mut self, pod: &serde_json::Value) -> Outcome {
+        let warnings = imds_inject::warnings(pod);
+        let Some(first) = warnings.first() else { return Outcome::Skipped { reason: "nothing_to_say" } };
+        self.warn(&warnings);
+        Outcome::Warned { reason: first.word(), message: self.warnings.join("; ") }
+    }
+
+    fn warn(&mut self, warnings: &[Warning]) {
+        let room = MOST_WARNINGS.saturating_sub(self.warnings.len());
+        self.warnings
+            .extend(warnings.iter().take(room).map(|warning| format!("aws-imds-emulator: {warning}")));
+    }
+
+    fn refuse(&mut self, reason: &'static str, message: String) -> Outcome {
+        self.allowed = false;
+        self.status =
+            Some(Status { code: 422, reason: "Invalid", message: format!("aws-imds-emulator: {message}") });
+        Outcome::Refused { reason, message }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! The HTTPS listener: TLS, then HTTP/1.1 or h2, whichever the API server chooses.
+//!
+//! Draining is done so that a rolling update loses no review: from the first signal on, every HTTP/1.1 answer asks the
+//! client to close its connection, so that the API server comes back by way of the Service and meets another replica. At
+//! the end of the grace period, what is open finishes its request and is closed (h2: GOAWAY).
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{self, HeaderValue};
+use http::{Request, Version};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use imds_daemon::server::accept;
+use imds_daemon::shutdown::Shutdown;
+use rustls::ServerConfig;
+use rustls::server::ResolvesServerCert;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use crate::service::Service;
+
+/// The API server keeps few connections; some more for a control plane of many replicas.
+const CONNECTIONS: usize = 512;
+const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
+/// A connection that the API server keeps may idle for long: Go closes it after 90 s by itself.
+const HEAD_TIME: Duration = Duration::from_mins(2);
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// The TLS configuration: TLS 1.2 and 1.3, h2 and HTTP/1.1, no client certificate.
+pub fn tls(certificate: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(certificate);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Serves until `shutdown`. `stopping` says that the end is near.
+pub async fn serve(
+    listener: TcpListener,
+    tls: ServerConfig,
+    service: Arc<Service>,
+    stopping: watch::Receiver<bool>,
+    shutdown: Shutdown,
+) {
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let stop = shutdown.clone();
+    let connect = move |stream| {
+        connection(stream, acceptor.clone(), Arc::clone(&service), stopping.clone(), stop.clone())
+    };
+    accept(listener, CONNECTIONS, connect, shutdown).await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    service: Arc<Service>,
+    stopping: watch::Receiver<bool>,
+    mut shutdown: Shutdown,
+) {
+    let handshake = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream));
+    let stream = tokio::select! {
+        Ok(Ok(stream)) = handshake => stream,
+        // A client without TLS, one that does not trust us, a port scan: the other side knows why.
+        else => return log::debug!("a TLS handshake failed"),
+    };
+    let respond = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let (service, stopping) = (Arc::clone(&service), stopping.clone());
+        async move {
+            let http1 = request.version() < Version::HTTP_2;
+            let mut response = service.respond(request).await;
+            if http1 && *stopping.borrow() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(250);
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), respond));
+    tokio::select! {
+        _ = serving.as_mut() => return,
+        () = shutdown.started() => serving.as_mut().graceful_shutdown(),
+    }
+    let _ = serving.await;
+}

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# What `kubectl-imds inject` prints, in the eyes of others: kubectl takes it, and it is valid by the API server's schemas.
+# Needs target/debug/kubectl-imds.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tests/setup.sh
+need_python
+need_kubectl
+PATH=$PWD/target/debug:$PATH
+IMAGE=registry.example/imds:1
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+failed=0 passed=0
+
+# check NAME COMMAND… : the command succeeds.
+check() {
+    local name=$1 output
+    shift
+    if output=$("$@" 2>&1); then
+        passed=$((passed + 1))
+        echo "  ✔ $name${output:+: ${output##*$'\n'}}"
+    else
+        failed=$((failed + 1))
+        printf '  ✘ %s\n%s\n' "$name" "$output"
+    fi
+}
+
+apply() { .venv/bin/python tests/inject/apply.py "$KUBECTL" <"$1"; }
+valid() { .venv/bin/python tests/validate.py "$1" --version "$2"; }
+# The lines of the first are in the second, in their order.
+keeps_lines() { [ "$(diff "$1" "$2" | grep -c '^<')" -eq 0 ]; }
+tells() { grep -qF "$2" "$1"; }
+
+inject() { kubectl-imds inject "${@:2}" >"$folder/$1.yaml" 2>"$folder/$1.txt"; }
+newest=$(.venv/bin/python -c 'import kubernetes_validate as k; print(".".join(k.latest_version().split(".")[:2]))')
+for version in 1.24 "$newest"; do
+    check "inject examples for $version" inject "examples-$version" -f examples/ --server-version "$version"
+    check "inject all kinds for $version" \
+        inject "kinds-$version" -f tests/inject/workloads.yaml --image "$IMAGE" --server-version "$version"
+    for what in examples kinds; do
+        check "$what for $version: kubectl apply" apply "$folder/$what-$version.yaml"
+        check "$what for $version: schemas" valid "$folder/$what-$version.yaml" "$version"
+    done
+done
+check "every line of the example is kept" keeps_lines examples/pod.yaml "$folder/examples-$newest.yaml"
+check "comments are kept" \
+    keeps_lines <(grep -o '#.*' tests/inject/workloads.yaml) <(grep -o '#.*' "$folder/kinds-$newest.yaml")
+check "what is injected is told" tells "$folder/kinds-$newest.txt" "injected deployment/web in shop: role arn:"
+check "what is refused is told" tells "$folder/kinds-$newest.txt" "refused replicaset/refused in default: "
+# kubectl finds plugins by their name in PATH.
+plugin() { "$KUBECTL" imds inject -f examples/ 2>/dev/null | cmp - <(kubectl-imds inject -f examples/ 2>/dev/null); }
+check "as kubectl's plugin" plugin
+echo "inject: $passed passed, $failed failed"
+[ "$failed" -eq 0 ]
