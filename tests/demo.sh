@@ -79,7 +79,6 @@ in_container() {
 no_network='echo 0 >/proc/sys/user/max_net_namespaces'
 check "no more network namespaces" 0 "no more namespaces are allowed here" in_container "$no_network" "$imds" run
 check "and then the endpoint" 0 "$verdict" in_container "$no_network" "$imds" run
-# Its own /proc/sys/net is another namespace's, so that only the mount forbids.
 read_only='mount --rbind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys'
 pod address 'gkemulticloud.googleapis.com/aws-imds-emulator-interception: address' ''
 check "interception address" 0 "$verdict" "$imds" run -f "$folder/address.yaml"
@@ -107,14 +106,18 @@ check "it is told what it lacks" 0 "left out: all (envFrom secretRef), KEY (secr
     "$imds" run -f "$folder/references.yaml" -- true
 check "it gets a SIGINT that was not typed" 5 "" \
     "$imds" run -- bash -c 'trap "exit 5" INT; kill -INT $PPID; for i in {1..50}; do sleep 0.1; done'
-children='for p in $(cat /proc/$PPID/task/$PPID/children); do'
-check "no program inherits blocked signals" 0 "none blocked" \
-    "$imds" run -- bash -c "$children"' grep SigBlk /proc/$p/status; done | grep -vq "0\{16\}" || echo none blocked'
+# of_emulator WHAT : does it to the emulator's process $p.
+of_emulator() {
+    local find='for p in $(cat /proc/$PPID/task/$PPID/children); do read -r comm </proc/$p/comm
+        [ "$comm" != imds-emulator ] || '
+    echo "$find$1; done"
+}
+check "its emulator can be told to end" 0 "SigBlk:	0000000000000000" \
+    "$imds" run -- bash -c "$(of_emulator 'grep SigBlk /proc/$p/status')"
 check "it dies with kubectl-imds" 137 "" "$imds" run -- sh -c 'kill -9 $PPID; sleep 1; touch "$0"' "$folder/survived"
 without "and does nothing more" "$folder/survived"
-kill_emulator="$children"' read -r comm </proc/$p/comm; [ "$comm" != imds-emulator ] || kill -9 "$p"; done; sleep 0.5; exit 3'
 check "it is told that the emulator died" 3 "imds-emulator ended with signal: 9 (SIGKILL) while the command runs" \
-    "$imds" run -- bash -c "$kill_emulator"
+    "$imds" run -- bash -c "$(of_emulator 'kill -9 $p'); sleep 0.5; exit 3"
 
 echo "the rest"
 check "a full disk is an error" 1 "No space left on device" sh -c '"$0" run >/dev/full' "$imds"
