@@ -1,8 +1,8 @@
 //! `run`: a command on this machine as if in an injected Pod.
 //!
 //! [`plan`] decides, after [`probe`] has tried out what this machine allows; the process moves into the [`namespace`];
-//! [`session`] starts what the injected spec says, as [`kubelet`] would; then the user's [`command`] runs, or the [`transcript`]. The injected spec is the only thing that
-//! tells the programs anything.
+//! [`session`] starts what the injected spec says, as [`kubelet`] would; then the user's [`command`] runs, or the
+//! [`transcript`]. The injected spec is the only thing that tells the programs anything.
 
 pub(crate) mod command;
 pub(crate) mod container;
