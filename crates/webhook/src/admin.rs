@@ -1,6 +1,6 @@
 //! Health and metrics of the webhook.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -18,7 +18,7 @@ pub struct Admin {
     /// The certificate that is served.
     pub certificate: Arc<Serving>,
     /// The API server's version, where injection depends on it.
-    pub server_version: Option<Arc<OnceLock<ServerVersion>>>,
+    pub server_version: Option<watch::Receiver<Option<ServerVersion>>>,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// Whether the program was told to stop.
@@ -37,7 +37,7 @@ impl Admin {
     }
 
     fn ready(&self) -> Page {
-        let version_known = self.server_version.as_ref().is_none_or(|version| version.get().is_some());
+        let version_known = self.server_version.as_ref().is_none_or(|version| version.borrow().is_some());
         let missing = if *self.stopping.borrow() {
             "told to stop"
         } else if !self.certificate.is_loaded() {

@@ -15,7 +15,7 @@ pub mod server;
 pub mod service;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -24,7 +24,7 @@ use imds_daemon::server::{Limits, bind, bind_everywhere};
 use imds_daemon::shutdown::{Shutdown, Signals};
 use imds_inject::{ServerVersion, Settings, Sidecar};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use certificate::Serving;
 use certificate::own::{self, Replica};
@@ -39,6 +39,8 @@ const ADMIN_LIMITS: Limits =
     Limits { connections: 32, head_time: Duration::from_secs(15), head_bytes: 8 * 1024 };
 /// The first wait after the API server's version could not be had, and the longest.
 const VERSION_BACKOFF: std::ops::Range<Duration> = Duration::from_millis(500)..Duration::from_secs(30);
+/// From one look at the version to the next.
+const VERSION_INTERVAL: Duration = Duration::from_mins(15);
 
 /// Answers reviews until told to stop by a signal.
 pub async fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<()> {
@@ -53,7 +55,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<()>
     let mut background = tokio::task::JoinSet::new();
     start_certificate(arguments.certificate, &serving, &mut background)?;
 
-    let server_version = Arc::new(OnceLock::new());
+    let (learned, server_version) = watch::channel(None);
     // Outside a cluster there is nobody to ask: the version stays unknown, and nothing waits for it.
     let api_server = match (settings.sidecar, Client::in_pod(&ProcessEnvironment)) {
         (Sidecar::Auto, Ok(client)) => Some(client),
@@ -65,7 +67,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<()>
     };
     let version_matters = api_server.is_some();
     if let Some(client) = api_server {
-        background.spawn(learn_version(client, Arc::clone(&server_version)));
+        background.spawn(learn_version(client, learned));
     }
 
     log::info!(
@@ -80,11 +82,12 @@ pub async fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<()>
     let (stop, shutdown) = Shutdown::channel();
     let admin = Arc::new(admin::Admin {
         certificate: serving,
-        server_version: version_matters.then(|| Arc::clone(&server_version)),
+        server_version: version_matters.then(|| server_version.clone()),
         metrics: Arc::clone(&metrics),
         stopping: stopping.clone(),
     });
-    let service = Arc::new(service::Service { settings, server_version, metrics });
+    let service =
+        Arc::new(service::Service { settings, server_version, room: Semaphore::new(service::ROOM), metrics });
     let mut listeners = tokio::task::JoinSet::new();
     listeners.spawn(server::serve(listener, tls, service, stopping, shutdown.clone()));
     let handle = move |request| {
@@ -151,24 +154,29 @@ fn start_certificate(
     Ok(())
 }
 
-/// Asks for the API server's version until it is known. A webhook that does not know it is not ready.
-async fn learn_version(client: Client, known: Arc<OnceLock<ServerVersion>>) {
-    let mut wait = VERSION_BACKOFF.start;
+/// Asks for the API server's version until it is known, and again from time to time: control planes are upgraded. A
+/// webhook that never knew it is not ready.
+async fn learn_version(client: Client, learned: watch::Sender<Option<ServerVersion>>) {
+    let mut backoff = VERSION_BACKOFF.start;
     loop {
         let answer = client.version().await.map_err(|error| error.to_string()).and_then(|version| {
             ServerVersion::from_parts(&version.major, &version.minor).map_err(|error| error.to_string())
         });
-        match answer {
+        let wait = match answer {
             Ok(version) => {
-                log::info!(server:% = version; "the API server's version is known");
-                let _ = known.set(version);
-                return;
+                let is_new = learned.send_if_modified(|known| known.replace(version) != Some(version));
+                if is_new {
+                    log::info!(server:% = version; "the API server's version is known");
+                }
+                backoff = VERSION_BACKOFF.start;
+                VERSION_INTERVAL
             }
             Err(error) => {
-                log::warn!(retry_in_seconds = wait.as_secs().max(1); "can't learn the API server's version: {error}");
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(VERSION_BACKOFF.end);
+                backoff = (backoff * 2).min(VERSION_BACKOFF.end);
+                log::warn!(retry_in_seconds = backoff.as_secs(); "can't learn the API server's version: {error}");
+                backoff
             }
-        }
+        };
+        tokio::time::sleep(wait).await;
     }
 }

@@ -147,7 +147,7 @@ pub fn review(
 ) -> Result<Reviewed, Unreadable> {
     let review: AdmissionReview<'_> = serde_json::from_slice(body).map_err(Unreadable::Json)?;
     if (&*review.api_version, &*review.kind) != (API_VERSION, KIND) {
-        return Err(Unreadable::Kind { sent: format!("{} {}", review.api_version, review.kind) });
+        return Err(Unreadable::Kind { sent: format!("{} {}", &*review.api_version, &*review.kind) });
     }
     let request = review.request.filter(|request| !request.uid.is_empty()).ok_or(Unreadable::NoRequest)?;
     let mut answer = Answer::allow(&request.uid);
@@ -159,11 +159,20 @@ pub fn review(
     let outcome = match request.pod_to_create() {
         Err(reason) => Outcome::Skipped { reason },
         Ok(object) => {
-            let pod = serde_json::from_str(object.get()).map_err(Unreadable::Json)?;
-            subject.name_if_absent(&pod);
-            match webhook {
-                Webhook::Mutate => answer.mutate(&pod, settings, &request.namespace, server),
-                Webhook::Lint => answer.lint(&pod),
+            match (serde_json::from_str(object.get()), webhook) {
+                (Ok(pod), Webhook::Mutate) => {
+                    subject.name_if_absent(&pod);
+                    answer.mutate(&pod, settings, &request.namespace, server)
+                }
+                (Ok(pod), Webhook::Lint) => {
+                    subject.name_if_absent(&pod);
+                    answer.lint(&pod)
+                }
+                // Numbers out of bounds, nesting too deep: JSON that no API server sends. Whose review it is is known.
+                (Err(error), Webhook::Mutate) => {
+                    answer.refuse("malformed", format!("can't read the Pod: {error}"))
+                }
+                (Err(_), Webhook::Lint) => Outcome::Skipped { reason: "malformed" },
             }
         }
     };
@@ -177,9 +186,9 @@ pub fn review(
 #[serde(rename_all = "camelCase")]
 struct AdmissionReview<'a> {
     #[serde(borrow, default)]
-    api_version: Cow<'a, str>,
+    api_version: Text<'a>,
     #[serde(borrow, default)]
-    kind: Cow<'a, str>,
+    kind: Text<'a>,
     #[serde(borrow)]
     request: Option<Request<'a>>,
 }
@@ -188,17 +197,17 @@ struct AdmissionReview<'a> {
 #[serde(rename_all = "camelCase")]
 struct Request<'a> {
     #[serde(borrow, default)]
-    uid: Cow<'a, str>,
+    uid: Text<'a>,
     #[serde(borrow, default)]
-    resource: Resource<'a>,
+    resource: Option<Resource<'a>>,
     #[serde(borrow, default)]
-    sub_resource: Cow<'a, str>,
+    sub_resource: Text<'a>,
     #[serde(borrow, default)]
-    operation: Cow<'a, str>,
+    operation: Text<'a>,
     #[serde(borrow, default)]
-    namespace: Cow<'a, str>,
+    namespace: Text<'a>,
     #[serde(borrow, default)]
-    name: Cow<'a, str>,
+    name: Text<'a>,
     #[serde(borrow)]
     object: Option<&'a RawValue>,
 }
@@ -206,22 +215,34 @@ struct Request<'a> {
 #[derive(Deserialize, Default)]
 struct Resource<'a> {
     #[serde(borrow, default)]
-    group: Cow<'a, str>,
+    group: Text<'a>,
     #[serde(borrow, default)]
-    resource: Cow<'a, str>,
+    resource: Text<'a>,
+}
+
+/// A string; null and absent count as empty, as Go reads them.
+#[derive(Deserialize, Default)]
+struct Text<'a>(#[serde(borrow)] Option<Cow<'a, str>>);
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.0.as_deref().unwrap_or_default()
+    }
 }
 
 impl<'a> Request<'a> {
     /// The Pod, where the request is to create one; else why it is of no concern, in a word.
     fn pod_to_create(&self) -> Result<&'a RawValue, &'static str> {
-        if (&*self.resource.group, &*self.resource.resource) != ("", "pods") || !self.sub_resource.is_empty()
-        {
+        let is_pod = |resource: &Resource<'_>| (&*resource.group, &*resource.resource) == ("", "pods");
+        if !self.resource.as_ref().is_some_and(is_pod) || !self.sub_resource.is_empty() {
             return Err("not_a_pod");
         }
-        if self.operation != "CREATE" {
+        if &*self.operation != "CREATE" {
             return Err("not_created");
         }
-        self.object.ok_or("not_a_pod")
+        self.object.filter(|object| object.get() != "null").ok_or("not_a_pod")
     }
 }
 

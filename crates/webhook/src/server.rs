@@ -9,11 +9,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
 use http::header::{self, HeaderValue};
-use http::{Request, Version};
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use imds_daemon::server::accept;
 use imds_daemon::shutdown::Shutdown;
 use rustls::ServerConfig;
@@ -30,6 +30,11 @@ const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 /// A connection that the API server keeps may idle for long: Go closes it after 90 s by itself.
 const HEAD_TIME: Duration = Duration::from_mins(2);
 const HEAD_BYTES: usize = 16 * 1024;
+/// An h2 connection whose other side is gone is noticed by an unanswered ping.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_TIME: Duration = Duration::from_secs(10);
+const H2_STREAMS: u32 = 100;
+const H2: &[u8] = b"h2";
 
 /// The TLS configuration: TLS 1.2 and 1.3, h2 and HTTP/1.1, no client certificate.
 pub fn tls(certificate: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, rustls::Error> {
@@ -38,7 +43,7 @@ pub fn tls(certificate: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, rus
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_cert_resolver(certificate);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 
@@ -71,24 +76,40 @@ async fn connection(
         // A client without TLS, one that does not trust us, a port scan: the other side knows why.
         else => return log::debug!("a TLS handshake failed"),
     };
+    let h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
     let respond = hyper::service::service_fn(move |request: Request<Incoming>| {
         let (service, stopping) = (Arc::clone(&service), stopping.clone());
         async move {
-            let http1 = request.version() < Version::HTTP_2;
             let mut response = service.respond(request).await;
-            if http1 && *stopping.borrow() {
+            if !h2 && *stopping.borrow() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)
         }
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(250);
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), respond));
-    tokio::select! {
-        _ = serving.as_mut() => return,
-        () = shutdown.started() => serving.as_mut().graceful_shutdown(),
+    let io = TokioIo::new(stream);
+    // Chosen by what was agreed on, not by the first bytes: so each has its limits on time from the start.
+    if h2 {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE_TIME)
+            .max_concurrent_streams(H2_STREAMS);
+        let mut serving = pin!(builder.serve_connection(io, respond));
+        tokio::select! {
+            _ = serving.as_mut() => return,
+            () = shutdown.started() => serving.as_mut().graceful_shutdown(),
+        }
+        let _ = serving.await;
+    } else {
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
+        let mut serving = pin!(builder.serve_connection(io, respond));
+        tokio::select! {
+            _ = serving.as_mut() => return,
+            () = shutdown.started() => serving.as_mut().graceful_shutdown(),
+        }
+        let _ = serving.await;
     }
-    let _ = serving.await;
 }

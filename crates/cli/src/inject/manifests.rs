@@ -57,7 +57,7 @@ pub(super) fn inject(target: &Target<'_>, source: &Source) -> anyhow::Result<Inj
             edited.push_str(&edit.text);
             if edit.anew {
                 let text = format!(
-                    "{place}: warning: this document is written anew, because an anchor, an alias or a tag is in the way: its comments and its layout are lost"
+                    "{place}: warning: this document could not be edited in place (anchors, tags and CR line ends are in the way) and is written anew: its comments and its layout are lost"
                 );
                 found.push(Found { text, refused: false });
             }

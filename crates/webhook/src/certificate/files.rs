@@ -154,12 +154,5 @@ impl fmt::Display for FileError {
     }
 }
 
-impl std::error::Error for FileError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Read(_, error) => Some(error),
-            Self::Certificate(_, error) | Self::Key(_, error) => Some(error),
-            Self::Mismatch(..) => None,
-        }
-    }
-}
+/// The cause is part of the sentence.
+impl std::error::Error for FileError {}

@@ -167,6 +167,65 @@ fn a_pod_that_is_none_is_refused_with_its_uid() {
     }
 }
 
+#[test]
+fn nulls_count_as_absent_and_an_unreadable_object_is_refused_with_its_uid() {
+    let review = |object: &str| {
+        format!(
+            r#"{{"apiVersion": "{API_VERSION}", "kind": "{KIND}", "request": {{
+                "uid": "u", "operation": "CREATE", "namespace": null, "name": null, "subResource": null,
+                "resource": {{"group": null, "version": "v1", "resource": "pods"}}, "object": {object}}}}}"#
+        )
+    };
+    let (response, outcome, _) = ask(Webhook::Mutate, review("null").as_bytes());
+    assert_eq!((&response["uid"], &response["allowed"]), (&json!("u"), &json!(true)), "{outcome:?}");
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    for object in [r#"{"spec": 1e999}"#, r#"{"a": "\ud800"}"#, &deep] {
+        let (response, outcome, _) = ask(Webhook::Mutate, review(object).as_bytes());
+        assert_eq!((&response["uid"], &response["allowed"]), (&json!("u"), &json!(false)), "{object}");
+        assert_eq!(outcome.labels(), ["refused", "malformed"]);
+        let (response, ..) = ask(Webhook::Lint, review(object).as_bytes());
+        assert_eq!(response["allowed"], true);
+    }
+}
+
+/// The webhook and the command line share the library: here is the webhook's half, over all that the library promises.
+#[test]
+fn every_golden_pod_comes_out_as_the_library_promises() {
+    let goldens = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../inject/tests/golden");
+    let yaml = |path: PathBuf| -> Option<Value> {
+        std::fs::read_to_string(path).ok().map(|text| serde_yaml_ng::from_str(&text).unwrap())
+    };
+    let mut injected = 0;
+    for folder in std::fs::read_dir(goldens).unwrap().map(|entry| entry.unwrap().path()) {
+        let Ok(text) = std::fs::read_to_string(folder.join("input.yaml")) else { continue };
+        let Ok(pod) = serde_yaml_ng::from_str::<Value>(&text) else { continue };
+        if pod["kind"] != "Pod" {
+            continue;
+        }
+        let settings: Settings = yaml(folder.join("settings.yaml"))
+            .map_or_else(|| Settings::new("image:1"), |settings| serde_json::from_value(settings).unwrap());
+        let server = std::fs::read_to_string(folder.join("server-version.txt")).ok();
+        let server = server.map(|text| text.trim().parse().unwrap());
+        let namespace = pod["metadata"]["namespace"].as_str().unwrap_or("default");
+        let request = json!({"apiVersion": API_VERSION, "kind": KIND, "request": {
+            "uid": "u", "operation": "CREATE", "namespace": namespace,
+            "resource": {"group": "", "version": "v1", "resource": "pods"}, "object": pod,
+        }});
+        let body = serde_json::to_vec(&request).unwrap();
+        let reviewed = review(&body, Webhook::Mutate, &settings, server).unwrap();
+        let answer: Value = serde_json::from_slice(&reviewed.body).unwrap();
+        let mut patched = pod.clone();
+        if answer["response"]["patch"].is_string() {
+            let patch: json_patch::Patch = serde_json::from_value(patch(&answer["response"])).unwrap();
+            json_patch::patch(&mut patched, &patch).unwrap();
+            injected += 1;
+        }
+        let expected = yaml(folder.join("expected.yaml")).unwrap_or(pod);
+        assert_eq!(patched, expected, "{}", folder.display());
+    }
+    assert!(injected > 20, "{injected}");
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(mut body in proptest::collection::vec(any::<u8>(), 0..200), cut in 0..4000_usize) {
