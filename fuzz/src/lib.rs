@@ -4,7 +4,7 @@
 //! JSON bring a mutator of their own: [`mutate_json`] changes one value somewhere in the tree.
 
 use fastrand::Rng;
-use imds_contract::annotation;
+use imds_contract::{Interception, annotation};
 use imds_inject::{Settings, Sidecar};
 use serde_json::{Map, Value, json};
 
@@ -12,10 +12,10 @@ use serde_json::{Map, Value, json};
 const BYTES_ONE_IN: u32 = 8;
 
 /// Settings with this form of the sidecar and this interception, and with a Secret to pull with.
-pub fn settings(sidecar: Sidecar, interception: &str) -> Settings {
+pub fn settings(sidecar: Sidecar, interception: Interception) -> Settings {
     Settings {
         sidecar,
-        interception: interception.parse().expect("one of the three interceptions"),
+        interception,
         image_pull_secrets: vec!["registry".to_owned()],
         ..Settings::new("registry.example/imds:1")
     }
@@ -24,7 +24,8 @@ pub fn settings(sidecar: Sidecar, interception: &str) -> Settings {
 /// Each form that a Pod can be injected in.
 pub fn every_form() -> impl Iterator<Item = Settings> {
     [Sidecar::Native, Sidecar::Classic].into_iter().flat_map(|sidecar| {
-        ["redirect", "address", "endpoint"].map(|interception| settings(sidecar, interception))
+        [Interception::Redirect, Interception::Address, Interception::Endpoint]
+            .map(|interception| settings(sidecar, interception))
     })
 }
 

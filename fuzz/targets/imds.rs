@@ -15,9 +15,9 @@ use imds_sts::{Answer as StsAnswer, Credentials as StsCredentials, Secret};
 use libfuzzer_sys::fuzz_target;
 
 const SECRETS: [&str; 2] = ["EXAMPLE/secret+key", "EXAMPLE//session+token=="];
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 static NOW: LazyLock<Now> = LazyLock::new(|| Now {
-    wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+    wall: SystemTime::UNIX_EPOCH + Duration::from_hours(500_000),
     boot: Duration::from_secs(5000),
 });
 
@@ -58,7 +58,7 @@ impl Service {
         let key = TokenKey::generate().expect("the system has random bytes");
         let ttl = Ttl::parse(b"3600").expect("an hour");
         let seal = |now| key.seal(ttl, now).expect("a token");
-        let (valid, expired) = (seal(NOW.boot), seal(NOW.boot - HOUR));
+        let (valid, expired) = (seal(NOW.boot), seal(Duration::ZERO));
         Self { imds: Imds::new(role, http_tokens, key), http_tokens, valid, expired }
     }
 

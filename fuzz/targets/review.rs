@@ -4,6 +4,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use imds_contract::Interception;
 use imds_fuzz::{mutate_json, settings};
 use imds_inject::Sidecar;
 use imds_webhook::review::{Outcome, Webhook, review};
@@ -21,7 +22,7 @@ fuzz_mutator!(|data: &mut [u8], size: usize, longest: usize, seed: u32| {
 });
 
 fn check(body: &[u8], webhook: Webhook) {
-    let settings = settings(Sidecar::Auto, "redirect");
+    let settings = settings(Sidecar::Auto, Interception::Redirect);
     let Ok(reviewed) = review(body, webhook, &settings, None) else { return };
     let answer: Value = serde_json::from_slice(&reviewed.body).expect("the answer is JSON");
     let response = &answer["response"];

@@ -11,5 +11,6 @@ pub mod pod;
 pub mod value;
 
 pub use value::{
-    HttpTokens, Interception, Invalid, Metadata, Partition, Region, RoleArn, SessionDuration, SessionName,
+    HttpTokens, Interception, Invalid, Metadata, Partition, Region, RoleArn, Seconds, SessionDuration,
+    SessionName, excerpt,
 };

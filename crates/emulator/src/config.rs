@@ -12,7 +12,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use imds_contract::environment::{self, Environment};
-use imds_contract::{HttpTokens, Invalid, Region, RoleArn, SessionDuration, SessionName, address};
+use imds_contract::{HttpTokens, Invalid, Region, RoleArn, Seconds, SessionDuration, SessionName, address};
 use imds_sts::Client;
 use log::LevelFilter;
 
@@ -270,8 +270,8 @@ impl Reader<'_> {
                 session_name: session_name.or(host).unwrap_or_else(SessionName::anonymous),
                 session_duration,
                 http_tokens,
-                start_timeout: start_timeout.map_or(Duration::from_secs(30), |seconds| seconds.0),
-                grace_period: grace_period.map_or(Duration::from_secs(20), |seconds| seconds.0),
+                start_timeout: start_timeout.map_or(Duration::from_secs(30), Duration::from),
+                grace_period: grace_period.map_or(Duration::from_secs(20), Duration::from),
                 log_level: log_level.map_or(LevelFilter::Info, |level| level.0),
                 sts,
             }),
@@ -283,7 +283,7 @@ impl Reader<'_> {
         let admin = self.optional::<Address>(&ADMIN_LISTEN).map(|address| address.0);
         let admin = admin.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], address::ADMIN_PORT)));
         let start_timeout =
-            self.optional::<Seconds>(&START_TIMEOUT).map_or(Duration::from_secs(30), |seconds| seconds.0);
+            self.optional::<Seconds>(&START_TIMEOUT).map_or(Duration::from_secs(30), Duration::from);
         if !self.problems.is_empty() {
             return Err(Problems(self.problems));
         }
@@ -359,21 +359,6 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let accepted = "IP:PORT, for example 127.0.0.1:1338 or [::1]:1338";
         text.parse().map(Self).map_err(|_| Invalid { value: text.to_owned(), accepted })
-    }
-}
-
-/// Whole seconds, up to an hour.
-struct Seconds(Duration);
-
-impl FromStr for Seconds {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let refused = || Invalid { value: text.to_owned(), accepted: "whole seconds from 0 to 3600" };
-        // `u64::from_str` would take "+5".
-        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        let seconds = text.parse().ok().filter(|seconds| digits && *seconds <= 3600).ok_or_else(refused)?;
-        Ok(Self(Duration::from_secs(seconds)))
     }
 }
 

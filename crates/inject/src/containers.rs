@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use imds_contract::{Interception, address, environment, pod};
+use imds_contract::{Interception, Seconds, address, environment, pod};
 use serde_json::{Map, Value, json};
 
 use crate::pod::PodView;
@@ -28,7 +28,7 @@ const START_TIMEOUT: u32 = 30;
 const START_SLACK: u32 = 30;
 
 /// The init container that puts the interception in place; none for `endpoint`, which intercepts nothing.
-pub(crate) fn redirect(settings: &Settings, wishes: &Wishes) -> Option<Value> {
+pub(crate) fn redirect(settings: &Settings, wishes: &Wishes, pod: PodView<'_>) -> Option<Value> {
     let args = match wishes.interception {
         Interception::Redirect => {
             json!(["--mode", wishes.interception.as_str(), "--to-port", address::EMULATOR_PORT.to_string()])
@@ -44,7 +44,8 @@ pub(crate) fn redirect(settings: &Settings, wishes: &Wishes) -> Option<Value> {
         field_variable(environment::HOST_IP, "status.hostIP"),
     ];
     container.insert("env".to_owned(), json!(env));
-    container.insert("securityContext".to_owned(), security_context(pod::REDIRECT_UID, &["NET_ADMIN"]));
+    let security_context = security_context(pod, pod::REDIRECT_UID, &["NET_ADMIN"]);
+    container.insert("securityContext".to_owned(), security_context);
     Some(container.into())
 }
 
@@ -60,14 +61,14 @@ pub(crate) fn emulator(
     let grace_period = match form {
         SidecarForm::Native => {
             container.insert("restartPolicy".to_owned(), json!("Always"));
-            NATIVE_GRACE_PERIOD
+            Seconds::at_most(NATIVE_GRACE_PERIOD)
         }
         SidecarForm::Classic => {
             // kubelet starts the next container once this has returned.
             let gate = json!({"exec": {"command": [pod::EMULATOR_COMMAND, "--wait"]}});
             container.insert("lifecycle".to_owned(), json!({"postStart": gate}));
             // All containers are stopped at once: the others still want credentials while they drain.
-            pod.termination_grace_period().saturating_sub(BEFORE_THE_KILL).max(1)
+            Seconds::at_most(pod.termination_grace_period().saturating_sub(BEFORE_THE_KILL).max(1))
         }
     };
     let session_name = wishes.session_name.render(|variable| match variable {
@@ -79,7 +80,7 @@ pub(crate) fn emulator(
     // No readiness probe: an STS that is down must not take the Pod out of its Services.
     container.insert("startupProbe".to_owned(), probe("/startupz", 1, start_timeout(settings) + START_SLACK));
     container.insert("livenessProbe".to_owned(), probe("/livez", 10, 3));
-    container.insert("securityContext".to_owned(), security_context(pod::EMULATOR_UID, &[]));
+    container.insert("securityContext".to_owned(), security_context(pod, pod::EMULATOR_UID, &[]));
     let mount = json!({"name": pod::TOKEN_VOLUME, "mountPath": pod::TOKEN_MOUNT_PATH, "readOnly": true});
     container.insert("volumeMounts".to_owned(), json!([mount]));
     container.into()
@@ -103,6 +104,14 @@ pub(crate) fn endpoint_variable() -> Value {
     variable(environment::EC2_METADATA_SERVICE_ENDPOINT, &url)
 }
 
+/// The TCP port of the Pod that the emulator serves IMDS on.
+pub(crate) fn imds_port(interception: Interception) -> u16 {
+    match interception {
+        Interception::Address => address::IMDS_PORT,
+        Interception::Redirect | Interception::Endpoint => address::EMULATOR_PORT,
+    }
+}
+
 fn container(name: &str, command: &str, settings: &Settings, wishes: &Wishes) -> Map<String, Value> {
     let mut container = Map::new();
     container.insert("name".to_owned(), json!(name));
@@ -123,12 +132,12 @@ fn resource_list(quantities: &BTreeMap<String, Quantity>) -> Map<String, Value> 
     quantities.iter().map(|(name, quantity)| (name.clone(), quantity.as_str().into())).collect()
 }
 
-fn security_context(uid: u32, capabilities: &[&str]) -> Value {
+fn security_context(pod: PodView<'_>, uid: u32, capabilities: &[&str]) -> Value {
     let mut of_capabilities = json!({"drop": ["ALL"]});
     if let (false, Some(fields)) = (capabilities.is_empty(), of_capabilities.as_object_mut()) {
         fields.insert("add".to_owned(), json!(capabilities));
     }
-    json!({
+    let mut context = json!({
         "privileged": false,
         "allowPrivilegeEscalation": false,
         "capabilities": of_capabilities,
@@ -137,13 +146,24 @@ fn security_context(uid: u32, capabilities: &[&str]) -> Value {
         "runAsUser": uid,
         "runAsGroup": uid,
         "seccompProfile": {"type": "RuntimeDefault"},
-    })
+    });
+    // Servers before 1.30 do not know the field: it is there only where the Pod has it too.
+    if let (true, Some(fields)) = (pod.is_confined_by_apparmor(), context.as_object_mut()) {
+        fields.insert("appArmorProfile".to_owned(), json!({"type": "RuntimeDefault"}));
+    }
+    context
 }
 
-fn emulator_env(settings: &Settings, wishes: &Wishes, grace_period: u64, session_name: &str) -> Vec<Value> {
+fn emulator_env(
+    settings: &Settings,
+    wishes: &Wishes,
+    grace_period: Seconds,
+    session_name: &str,
+) -> Vec<Value> {
     let token_file = format!("{}/{}", pod::TOKEN_MOUNT_PATH, pod::TOKEN_FILE_NAME);
     let mut env = vec![
-        variable(environment::ROLE_ARN, wishes.role.as_str()),
+        // A role's path may hold a reference's `$(`.
+        variable(environment::ROLE_ARN, &literal(wishes.role.as_str())),
         variable(environment::TOKEN_FILE, &token_file),
     ];
     env.extend(wishes.region.as_ref().map(|region| variable(environment::REGION, region.as_str())));
@@ -158,13 +178,19 @@ fn emulator_env(settings: &Settings, wishes: &Wishes, grace_period: u64, session
         let (ipv4, ipv6, port) = (address::IMDS_IPV4, address::IMDS_IPV6, address::IMDS_PORT);
         env.push(variable(environment::LISTEN, &format!("{ipv4}:{port},[{ipv6}]:{port}")));
     }
-    env.extend(settings.emulator_env.iter().map(|(name, value)| variable(name, value)));
+    env.extend(settings.emulator_env.iter().map(|(name, value)| variable(name, &literal(value))));
     env
 }
 
 fn start_timeout(settings: &Settings) -> u32 {
     let set = settings.emulator_env.iter().find(|(name, _)| *name == environment::START_TIMEOUT);
-    set.and_then(|(_, value)| value.parse().ok()).map_or(START_TIMEOUT, |seconds: u32| seconds.min(3600))
+    set.and_then(|(_, value)| value.parse().ok()).map_or(START_TIMEOUT, Seconds::as_secs)
+}
+
+/// A value that kubelet hands on as it is: `$$` stands for `$`, so that no `$(` is a reference.
+/// Source: Kubernetes, `third_party/forked/golang/expansion`.
+pub(crate) fn literal(value: &str) -> String {
+    value.replace('$', "$$")
 }
 
 fn variable(name: &str, value: &str) -> Value {

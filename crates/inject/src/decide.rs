@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use imds_contract::{Interception, RoleArn, annotation, environment, pod};
+use imds_contract::{Interception, RoleArn, address, annotation, environment, pod};
 use serde_json::{Value, json};
 
 use crate::containers;
+use crate::injected::{How, Injected};
 use crate::patch::{self, Misplaced, Misshapen, Operation, Patch};
 use crate::pod::{
     ANNOTATIONS, CONTAINERS, INIT_CONTAINERS, PodView, SYSCTLS, UNPRIVILEGED_PORT_START, VOLUMES, is_named,
@@ -124,37 +125,84 @@ impl From<Misshapen> for Reason {
 fn injection(settings: &Settings, raw: &Value, context: &Context<'_>) -> Result<Injection, Reason> {
     let pod = PodView(raw);
     check_label(pod)?;
-    if pod.items(CONTAINERS).is_empty() {
-        return Err(Reason::Malformed { path: CONTAINERS.to_owned() });
-    }
+    check_shape(pod)?;
     if pod.is_mirror() {
         return Err(Reason::MirrorPod);
     }
-    check_names(pod)?;
+    // Before the names: a Pod may have got these after it was injected.
     if pod.uses_host_network() {
         return Err(Reason::HostNetwork);
     }
     if pod.is_windows() {
         return Err(Reason::Windows);
     }
+    if let Some(injected) = Injected::of(pod)? {
+        return completion(&injected, pod, context);
+    }
     let wishes = Wishes::of(pod, settings)?;
     let form = settings.sidecar.on(context.server);
+    check_server(form, context.server)?;
     let operations = operations(settings, &wishes, form, pod, context.namespace)?;
     let Wishes { role, interception, .. } = wishes;
-    let subject = format!("system:serviceaccount:{}:{}", context.namespace, pod.service_account());
-    let warnings = consequence(form, pod, context.server).into_iter().collect();
+    let warnings = consequences(form, interception, pod);
+    let subject = subject(pod, context);
     Ok(Injection { operations, role, interception, sidecar: form, subject, warnings })
 }
 
-fn consequence(form: SidecarForm, pod: PodView<'_>, server: Option<ServerVersion>) -> Option<Warning> {
-    match form {
-        SidecarForm::Native => server
-            .filter(|server| *server < ServerVersion::FIRST_WITH_NATIVE_SIDECARS)
-            .map(|server| Warning::NativeUnsupported { server }),
-        SidecarForm::Classic => {
-            pod.ends().map(|policy| Warning::NeverCompletes { restart_policy: policy.to_owned() })
+/// Another webhook may have added a container after us: it is told where IMDS is, as the others were.
+fn completion(injected: &Injected<'_>, pod: PodView<'_>, context: &Context<'_>) -> Result<Injection, Reason> {
+    injected.check_annotations()?;
+    let (Some(How { interception: Interception::Endpoint, sidecar }), Some(role)) =
+        (injected.how(), injected.role())
+    else {
+        return Err(Reason::AlreadyInjected);
+    };
+    let mut patch = Patch::new(pod.0);
+    add_endpoint(&mut patch, pod)?;
+    let operations = patch.into_operations();
+    if operations.is_empty() {
+        return Err(Reason::AlreadyInjected);
+    }
+    let (interception, subject) = (Interception::Endpoint, subject(pod, context));
+    Ok(Injection { operations, role, interception, sidecar, subject, warnings: Vec::new() })
+}
+
+fn subject(pod: PodView<'_>, context: &Context<'_>) -> String {
+    format!("system:serviceaccount:{}:{}", context.namespace, pod.service_account())
+}
+
+fn consequences(form: SidecarForm, interception: Interception, pod: PodView<'_>) -> Vec<Warning> {
+    let never_completes = pod
+        .ends()
+        .filter(|_| form == SidecarForm::Classic)
+        .map(|policy| Warning::NeverCompletes { restart_policy: policy.to_owned() });
+    let ours = [containers::imds_port(interception), address::ADMIN_PORT];
+    let taken = pod.container_ports().filter(|(_, port)| ours.contains(port));
+    let taken = taken.map(|(container, port)| Warning::PortTaken { container: container.to_owned(), port });
+    never_completes.into_iter().chain(taken).collect()
+}
+
+/// An older server drops `restartPolicy` of an init container, and refuses what is left: only a sidecar may have probes.
+fn check_server(form: SidecarForm, server: Option<ServerVersion>) -> Result<(), Reason> {
+    match server {
+        Some(server) if form == SidecarForm::Native && server < ServerVersion::FIRST_WITH_NATIVE_SIDECARS => {
+            Err(Reason::NativeUnsupported { server })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A Pod has containers, and each item of its lists is an object.
+fn check_shape(pod: PodView<'_>) -> Result<(), Reason> {
+    if pod.items(CONTAINERS).is_empty() {
+        return Err(Reason::Malformed { path: CONTAINERS.to_owned() });
+    }
+    for list in [CONTAINERS, INIT_CONTAINERS, VOLUMES] {
+        if let Some(index) = pod.items(list).iter().position(|item| !item.is_object()) {
+            return Err(Reason::Malformed { path: format!("{list}/{index}") });
         }
     }
+    Ok(())
 }
 
 fn check_label(pod: PodView<'_>) -> Result<(), Reason> {
@@ -164,45 +212,6 @@ fn check_label(pod: PodView<'_>) -> Result<(), Reason> {
         Some(Value::String(value)) => Err(Reason::Disabled { value: value.clone() }),
         Some(other) => Err(Reason::Disabled { value: other.to_string() }),
     }
-}
-
-/// Ours is what came with the status annotation and is whole; only then is the Pod injected already.
-fn check_names(pod: PodView<'_>) -> Result<(), Reason> {
-    let status = pod.annotation(annotation::STATUS);
-    let emulator = pod.has_container(pod::EMULATOR_CONTAINER);
-    let redirect = pod.has_container(pod::REDIRECT_CONTAINER);
-    let volume = pod.has_token_volume();
-    if let Some(status) = status
-        && emulator
-        && volume
-        && (redirect || tells_endpoint(status))
-    {
-        return Err(Reason::AlreadyInjected);
-    }
-    if emulator {
-        return Err(Reason::container_taken(pod::EMULATOR_CONTAINER));
-    }
-    if redirect {
-        return Err(Reason::container_taken(pod::REDIRECT_CONTAINER));
-    }
-    if volume {
-        return Err(Reason::token_volume_taken());
-    }
-    if status.is_some() {
-        return Err(Reason::status_taken());
-    }
-    Ok(())
-}
-
-/// The value of the status annotation.
-fn status(interception: Interception, sidecar: SidecarForm) -> String {
-    format!("injected; interception={interception}; sidecar={sidecar}")
-}
-
-/// Whether the injection that left this status needs no redirect.
-fn tells_endpoint(status_annotation: &Value) -> bool {
-    let endpoints = SidecarForm::ALL.map(|sidecar| status(Interception::Endpoint, sidecar));
-    endpoints.iter().any(|status| status_annotation.as_str() == Some(status))
 }
 
 fn operations(
@@ -218,7 +227,7 @@ fn operations(
         add_endpoint(&mut patch, pod)?;
     }
     patch.append(VOLUMES, containers::token_volume(settings))?;
-    let redirect = containers::redirect(settings, wishes);
+    let redirect = containers::redirect(settings, wishes, pod);
     let emulator = containers::emulator(settings, wishes, form, pod, namespace);
     match form {
         SidecarForm::Native => {
@@ -244,15 +253,16 @@ fn operations(
             patch.append(secrets, json!({"name": secret}))?;
         }
     }
-    let status = status(wishes.interception, form);
-    patch.set_absent(ANNOTATIONS, annotation::STATUS, status.into())?;
+    let how = How { interception: wishes.interception, sidecar: form };
+    patch.set_absent(ANNOTATIONS, annotation::STATUS, how.to_string().into())?;
     Ok(patch.into_operations())
 }
 
 /// Tells every container of the user where IMDS is, unless it is told already.
 fn add_endpoint(patch: &mut Patch<'_>, pod: PodView<'_>) -> Result<(), Misshapen> {
     for array in [INIT_CONTAINERS, CONTAINERS] {
-        for (index, container) in pod.items(array).iter().enumerate() {
+        let users = |(_, container): &(usize, &Value)| !is_named(container, pod::EMULATOR_CONTAINER);
+        for (index, container) in pod.items(array).iter().enumerate().filter(users) {
             let env = container.get("env").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
             if !env.iter().any(|variable| is_named(variable, environment::EC2_METADATA_SERVICE_ENDPOINT)) {
                 patch.append(&format!("{array}/{index}/env"), containers::endpoint_variable())?;
@@ -267,9 +277,7 @@ fn add_endpoint(patch: &mut Patch<'_>, pod: PodView<'_>) -> Result<(), Misshapen
 fn allow_imds_port(patch: &mut Patch<'_>, pod: PodView<'_>) -> Result<(), Reason> {
     match pod.sysctl(UNPRIVILEGED_PORT_START) {
         None => Ok(patch.append(SYSCTLS, json!({"name": UNPRIVILEGED_PORT_START, "value": "0"}))?),
-        Some(value) if value.parse().is_ok_and(|start: u16| start <= imds_contract::address::IMDS_PORT) => {
-            Ok(())
-        }
+        Some(value) if value.parse().is_ok_and(|start: u16| start <= address::IMDS_PORT) => Ok(()),
         Some(value) => Err(Reason::PrivilegedPort { value: value.to_owned() }),
     }
 }

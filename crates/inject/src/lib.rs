@@ -7,12 +7,15 @@
 
 mod containers;
 mod decide;
+mod emulator_env;
+mod injected;
 mod near_miss;
 mod patch;
 mod pod;
 mod quantity;
 mod reason;
 mod resources;
+mod scalar;
 mod server_version;
 mod session_name;
 mod settings;
@@ -21,6 +24,7 @@ mod wishes;
 mod workload;
 
 pub use decide::{Context, Decision, Injection, decide};
+pub use emulator_env::EmulatorEnv;
 pub use near_miss::warnings;
 pub use patch::{Misplaced, Operation, apply};
 pub use quantity::Quantity;
@@ -28,6 +32,6 @@ pub use reason::{InvalidAnnotation, Reason};
 pub use resources::Resources;
 pub use server_version::ServerVersion;
 pub use session_name::SessionNameTemplate;
-pub use settings::{EmulatorEnv, PullPolicy, Settings, Sidecar, SidecarForm};
+pub use settings::{PullPolicy, Settings, Sidecar, SidecarForm};
 pub use warning::{MetadataKind, Warning};
 pub use workload::{Workload, WorkloadDecision, decide_document, workloads};

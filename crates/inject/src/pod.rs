@@ -1,10 +1,15 @@
 //! A read-only view of the raw Pod: what a decision needs of it, and nothing else.
 
 use imds_contract::{annotation, pod};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::patch::at;
 use crate::quantity::Quantity;
+use crate::resources::{COMPUTE, Constraint};
+
+/// Where a node's operating system stands. Source: Kubernetes, "Well-Known Labels"; the second is the deprecated one.
+const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
+const WINDOWS: &str = "windows";
 
 const LABELS: &str = "/metadata/labels";
 pub(crate) const ANNOTATIONS: &str = "/metadata/annotations";
@@ -44,14 +49,69 @@ impl<'a> PodView<'a> {
     }
 
     pub(crate) fn is_windows(self) -> bool {
-        let text = |path| at(self.0, path).and_then(Value::as_str);
-        text("/spec/os/name") == Some("windows")
-            || text("/spec/nodeSelector/kubernetes.io~1os") == Some("windows")
+        let selector = |label: &&str| at(self.0, "/spec/nodeSelector")?.get(*label)?.as_str();
+        let named = at(self.0, "/spec/os/name").and_then(Value::as_str);
+        let mut systems = named.into_iter().chain(OS_LABELS.iter().filter_map(selector)).peekable();
+        // A Pod that says where it goes need not be guessed at.
+        if systems.peek().is_some() {
+            return systems.any(|system| system == WINDOWS);
+        }
+        self.must_go_to_windows() || self.has_windows_options()
     }
 
-    /// The Pod's own value of a sysctl.
+    /// By node affinity: the terms are alternatives.
+    fn must_go_to_windows(self) -> bool {
+        let required =
+            "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+        let is_windows = |expression: &Value| {
+            let text = |key| expression.get(key).and_then(Value::as_str);
+            let values = expression.get("values").and_then(Value::as_array);
+            text("key").is_some_and(|key| OS_LABELS.contains(&key))
+                && text("operator") == Some("In")
+                && values.is_some_and(|values| !values.is_empty() && values.iter().all(|v| v == WINDOWS))
+        };
+        let asks = |term: &Value| {
+            let expressions = term.get("matchExpressions").and_then(Value::as_array);
+            expressions.is_some_and(|expressions| expressions.iter().any(is_windows))
+        };
+        let terms = self.items(required);
+        !terms.is_empty() && terms.iter().all(asks)
+    }
+
+    fn has_windows_options(self) -> bool {
+        let containers = self.items(CONTAINERS).iter().chain(self.items(INIT_CONTAINERS));
+        let mut contexts = containers
+            .filter_map(|container| container.get("securityContext"))
+            .chain(at(self.0, "/spec/securityContext"));
+        contexts.any(|context| {
+            let options = context.get("windowsOptions").and_then(Value::as_object);
+            options.is_some_and(|options| !options.is_empty())
+        })
+    }
+
+    /// The Pod's own value of a sysctl; empty where it is there without one.
     pub(crate) fn sysctl(self, name: &str) -> Option<&'a str> {
-        self.named(SYSCTLS, name)?.get("value")?.as_str()
+        let value = self.named(SYSCTLS, name)?.get("value").and_then(Value::as_str);
+        Some(value.unwrap_or_default())
+    }
+
+    /// Whether the Pod confines all its containers with `AppArmor`. `Unconfined` denies ours nothing, and kubelet refuses any
+    /// other profile on a node without `AppArmor`.
+    pub(crate) fn is_confined_by_apparmor(self) -> bool {
+        let profile = at(self.0, "/spec/securityContext/appArmorProfile/type").and_then(Value::as_str);
+        profile.is_some_and(|profile| profile != "Unconfined")
+    }
+
+    /// The TCP ports that the containers say they listen on, each with the container's name.
+    pub(crate) fn container_ports(self) -> impl Iterator<Item = (&'a str, u16)> {
+        let containers = self.items(CONTAINERS).iter().chain(self.items(INIT_CONTAINERS));
+        containers.flat_map(|container| {
+            let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+            let ports = container.get("ports").and_then(Value::as_array).into_iter().flatten();
+            let tcp =
+                ports.filter(|port| port.get("protocol").and_then(Value::as_str).is_none_or(|p| p == "TCP"));
+            tcp.filter_map(move |port| Some((name, port.get("containerPort")?.as_u64()?.try_into().ok()?)))
+        })
     }
 
     pub(crate) fn service_account(self) -> &'a str {
@@ -77,19 +137,28 @@ impl<'a> PodView<'a> {
         policy.filter(|policy| matches!(*policy, "OnFailure" | "Never"))
     }
 
-    /// Whether its quality-of-service class comes from its containers and is Guaranteed: each has limits for CPU and memory,
-    /// and requests that equal them or are left to be set to them. Source: Kubernetes, "Pod Quality of Service Classes".
-    pub(crate) fn is_guaranteed(self) -> bool {
-        // Resources of the Pod as a whole decide the class, whatever containers there are.
-        let of_pod = at(self.0, "/spec/resources").and_then(Value::as_object);
-        let mut containers = self.items(CONTAINERS).iter().chain(self.items(INIT_CONTAINERS));
-        of_pod.is_none_or(Map::is_empty)
-            && !self.items(CONTAINERS).is_empty()
-            && containers.all(|container| ["cpu", "memory"].iter().all(|name| is_fixed(container, name)))
+    /// What its own resources ask of those of a further container.
+    pub(crate) fn constraint(self) -> Constraint {
+        match at(self.0, "/spec/resources").and_then(Value::as_object).filter(|of_pod| !of_pod.is_empty()) {
+            Some(of_pod) => {
+                let limit = |name: &&'static str| Some((*name, quantity(of_pod.get("limits")?.get(*name)?)?));
+                Constraint::Within { limits: COMPUTE.iter().filter_map(limit).collect() }
+            }
+            None if self.is_guaranteed() => Constraint::Equal,
+            None => Constraint::None,
+        }
     }
 
-    pub(crate) fn has_container(self, name: &str) -> bool {
-        self.named(CONTAINERS, name).is_some() || self.named(INIT_CONTAINERS, name).is_some()
+    /// Whether its quality-of-service class comes from its containers and is Guaranteed: each has limits for CPU and memory,
+    /// and requests that equal them or are left to be set to them. Source: Kubernetes, "Pod Quality of Service Classes".
+    fn is_guaranteed(self) -> bool {
+        let mut containers = self.items(CONTAINERS).iter().chain(self.items(INIT_CONTAINERS));
+        !self.items(CONTAINERS).is_empty()
+            && containers.all(|container| COMPUTE.iter().all(|name| is_fixed(container, name)))
+    }
+
+    pub(crate) fn container(self, name: &str) -> Option<&'a Value> {
+        self.named(CONTAINERS, name).or_else(|| self.named(INIT_CONTAINERS, name))
     }
 
     pub(crate) fn has_token_volume(self) -> bool {
@@ -107,16 +176,18 @@ impl<'a> PodView<'a> {
 }
 
 fn is_fixed(container: &Value, resource: &str) -> bool {
-    let quantity =
+    let written =
         |list: &str| container.get("resources")?.get(list)?.get(resource).filter(|value| !value.is_null());
-    let amount = |value: &Value| {
-        let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-        Some(text.parse::<Quantity>().ok()?.amount())
-    };
-    let Some(limit) = quantity("limits").and_then(amount).filter(|limit| *limit > 0.0) else { return false };
+    let amount = |value: &Value| Some(quantity(value)?.amount());
+    let Some(limit) = written("limits").and_then(amount).filter(|limit| *limit > 0.0) else { return false };
     // 0.1 and 100m are the same.
-    quantity("requests")
+    written("requests")
         .is_none_or(|request| amount(request).is_some_and(|request| (request / limit - 1.0).abs() < 1e-9))
+}
+
+/// A quantity that is text, or a bare number.
+fn quantity(value: &Value) -> Option<Quantity> {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned).parse().ok()
 }
 
 /// Whether the item's `name` is this one.

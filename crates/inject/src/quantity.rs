@@ -14,6 +14,10 @@ pub struct Quantity {
 }
 
 impl Quantity {
+    pub(crate) fn zero() -> Self {
+        Self { text: "0".to_owned(), amount: 0.0 }
+    }
+
     /// The text, as written.
     pub fn as_str(&self) -> &str {
         &self.text

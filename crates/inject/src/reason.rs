@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use imds_contract::{Invalid, annotation, pod};
+use imds_contract::{Invalid, annotation, excerpt, pod};
+
+use crate::server_version::ServerVersion;
 
 /// Why a Pod is left alone or refused; one sentence each, for the denial, the report and the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +20,15 @@ pub enum Reason {
     MirrorPod,
     /// All of ours is there already.
     AlreadyInjected,
+    /// Injected, and the annotation has been changed since.
+    InjectedOtherwise {
+        /// The annotation's whole name.
+        annotation: &'static str,
+        /// What the Pod was injected with; empty where without.
+        injected: String,
+        /// What the annotation says now.
+        asked: String,
+    },
     /// The document has something where no Pod has it.
     Malformed {
         /// A JSON pointer to it.
@@ -39,6 +50,11 @@ pub enum Reason {
         /// The value of the Pod's sysctl.
         value: String,
     },
+    /// The operator asks for native sidecars on a server that does not know them.
+    NativeUnsupported {
+        /// The server's version.
+        server: ServerVersion,
+    },
     /// No annotation names the role.
     NoRole,
     /// Annotations, or settings of the operator, hold what is not accepted.
@@ -59,11 +75,13 @@ impl Reason {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::NotLabelled | Self::Disabled { .. } | Self::MirrorPod | Self::AlreadyInjected => false,
-            Self::Malformed { .. }
+            Self::InjectedOtherwise { .. }
+            | Self::Malformed { .. }
             | Self::NameTaken { .. }
             | Self::HostNetwork
             | Self::Windows
             | Self::PrivilegedPort { .. }
+            | Self::NativeUnsupported { .. }
             | Self::NoRole
             | Self::InvalidAnnotations(_) => true,
         }
@@ -76,11 +94,13 @@ impl Reason {
             Self::Disabled { .. } => "disabled",
             Self::MirrorPod => "mirror_pod",
             Self::AlreadyInjected => "already_injected",
+            Self::InjectedOtherwise { .. } => "injected_otherwise",
             Self::Malformed { .. } => "malformed",
             Self::NameTaken { .. } => "name_taken",
             Self::HostNetwork => "host_network",
             Self::Windows => "windows",
             Self::PrivilegedPort { .. } => "privileged_port",
+            Self::NativeUnsupported { .. } => "native_unsupported",
             Self::NoRole => "no_role",
             Self::InvalidAnnotations(_) => "invalid_annotations",
         }
@@ -93,12 +113,23 @@ impl fmt::Display for Reason {
         match self {
             Self::NotLabelled => write!(f, "the label {label} is not set"),
             Self::Disabled { value } => {
-                write!(f, "the label {label} is {value:?}; only {:?} enables the emulator", annotation::ENABLED_VALUE)
+                write!(f, "the label {label} is {:?}; only {:?} enables the emulator", excerpt(value), annotation::ENABLED_VALUE)
             }
             Self::MirrorPod => f.write_str(
                 "this is the mirror of a static Pod, which runs on its node as it is; put the injected containers into the static Pod's file",
             ),
             Self::AlreadyInjected => f.write_str("the emulator is injected already"),
+            Self::InjectedOtherwise { annotation, injected, asked } => {
+                let kind = annotation.strip_prefix(annotation::PREFIX).unwrap_or(annotation);
+                let injected = if injected.is_empty() { "none" } else { injected };
+                write!(
+                    f,
+                    "the Pod was injected for {kind} {}, and the annotation {annotation} says {}: remove the injected parts and \
+                     inject again",
+                    excerpt(injected),
+                    excerpt(asked)
+                )
+            }
             Self::Malformed { path } => write!(f, "this is no Pod: it has something else at {path:?} than a Pod has there"),
             Self::NameTaken { what, name } => write!(
                 f,
@@ -111,9 +142,15 @@ impl fmt::Display for Reason {
             Self::Windows => write!(f, "Windows Pods are not supported: remove the label {label}"),
             Self::PrivilegedPort { value } => write!(
                 f,
-                "the Pod's sysctl net.ipv4.ip_unprivileged_port_start is {value:?}, so the emulator cannot listen on port 80: \
+                "the Pod's sysctl net.ipv4.ip_unprivileged_port_start is {:?}, so the emulator cannot listen on port 80: \
                  set it to 80 or less, or use another value for {}",
+                excerpt(value),
                 annotation::INTERCEPTION
+            ),
+            Self::NativeUnsupported { server } => write!(
+                f,
+                "the setting `sidecar: native` needs Kubernetes {}, and the server is {server}: set sidecar to auto or classic",
+                ServerVersion::FIRST_WITH_NATIVE_SIDECARS
             ),
             Self::NoRole => write!(
                 f,

@@ -6,10 +6,19 @@ use imds_contract::{Invalid, annotation};
 use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::quantity::Quantity;
-use crate::settings::Scalar;
+use crate::scalar::{Scalar, scalars};
 
-/// `resources` of the injected containers. Given in the settings, it replaces the default as a whole. No request is above
-/// its limit.
+/// The resources that the injected containers always have requests and limits for.
+pub(crate) const COMPUTE: [&str; 2] = ["cpu", "memory"];
+
+/// What a quota may ask for besides.
+const EPHEMERAL_STORAGE: &str = "ephemeral-storage";
+
+/// In bytes: 8 MiB, several times what the emulator needs; a container that is killed at its start explains nothing.
+const LEAST_MEMORY: f64 = 8.0 * 1024.0 * 1024.0;
+
+/// `resources` of the injected containers. What the settings leave out of CPU and memory is as by default. No request is
+/// above its limit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resources {
     /// What the scheduler reserves.
@@ -36,34 +45,77 @@ impl Default for Resources {
 impl<'de> Deserialize<'de> for Resources {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Lists { requests, limits } = Lists::deserialize(deserializer)?;
-        for (name, request) in &requests {
-            if let Some(limit) = limits.get(name).filter(|limit| limit.amount() < request.amount()) {
+        for (name, request) in &requests.0 {
+            if let Some(limit) = limits.0.get(name).filter(|limit| limit.amount() < request.amount()) {
                 return Err(D::Error::custom(format!(
-                    "{name}: the request {request} is above the limit {limit}"
+                    "resources: {name}: the request {request} is above the limit {limit}"
                 )));
             }
         }
-        Ok(Self { requests, limits })
+        for (name, limit) in &limits.0 {
+            if let Some(accepted) = too_low(name, limit) {
+                let invalid = Invalid { value: limit.to_string(), accepted };
+                return Err(D::Error::custom(format!("resources: the limit of {name}: {invalid}")));
+            }
+        }
+        let mut resources = Self::default();
+        limits.0.iter().for_each(|(name, limit)| resources.limit(name, Some(limit)));
+        requests.0.iter().for_each(|(name, request)| resources.request(name, Some(request)));
+        Ok(resources)
     }
 }
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Lists {
-    #[serde(default, deserialize_with = "quantities")]
-    requests: BTreeMap<String, Quantity>,
-    #[serde(default, deserialize_with = "quantities")]
-    limits: BTreeMap<String, Quantity>,
+    #[serde(default)]
+    requests: Quantities,
+    #[serde(default)]
+    limits: Quantities,
 }
 
-fn quantities<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Quantity>, D::Error> {
-    let scalars = BTreeMap::<String, Scalar>::deserialize(deserializer)?;
-    let parse = |(name, scalar): (String, Scalar)| {
-        let quantity =
-            scalar.to_string().parse().map_err(|error| D::Error::custom(format!("{name}: {error}")))?;
-        Ok((name, quantity))
-    };
-    scalars.into_iter().map(parse).collect()
+#[derive(Default)]
+struct Quantities(BTreeMap<String, Quantity>);
+
+impl<'de> Deserialize<'de> for Quantities {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let parse = |(name, scalar): (String, Scalar)| {
+            if !COMPUTE.contains(&name.as_str()) && name != EPHEMERAL_STORAGE {
+                let accepted = "cpu, memory or ephemeral-storage";
+                return Err(D::Error::custom(format!("resources: {}", Invalid { value: name, accepted })));
+            }
+            let quantity = scalar
+                .to_string()
+                .parse()
+                .map_err(|error| D::Error::custom(format!("resources: {name}: {error}")))?;
+            Ok((name, quantity))
+        };
+        Ok(Self(scalars(deserializer)?.into_iter().map(parse).collect::<Result<_, _>>()?))
+    }
+}
+
+/// The form that a limit too low to run with should have.
+fn too_low(name: &str, limit: &Quantity) -> Option<&'static str> {
+    match name {
+        "memory" if limit.amount() < LEAST_MEMORY => Some("at least 8Mi, which the programs need to run"),
+        "cpu" if limit.amount() <= 0.0 => Some("more than 0: it is the limit too"),
+        _ => None,
+    }
+}
+
+/// What the Pod's own resources ask of ours.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Constraint {
+    /// Nothing.
+    None,
+    /// Requests that equal limits: the Pod is Guaranteed by its containers, and is to stay so.
+    Equal,
+    /// The Pod has resources as a whole (Kubernetes 1.34 and later): its containers' requests must fit into its request, and
+    /// each container's limit into its limit. Source: Kubernetes, "Assign Pod-level CPU and memory resources".
+    Within {
+        /// The Pod's limits, by resource.
+        limits: BTreeMap<&'static str, Quantity>,
+    },
 }
 
 /// What a Pod's annotations ask for.
@@ -75,26 +127,73 @@ pub(crate) struct Asked {
 }
 
 impl Resources {
-    /// These defaults with what the Pod asks for. In a Guaranteed Pod requests equal limits, so that it stays Guaranteed.
-    /// The error names the annotation that cannot be had together with the others.
-    pub(crate) fn with(&self, asked: &Asked, guaranteed: bool) -> Result<Self, (&'static str, Invalid)> {
+    /// These defaults with what the Pod asks for, as its own resources allow it. The error names the annotation that cannot be
+    /// had together with the others.
+    pub(crate) fn with(
+        &self,
+        asked: &Asked,
+        constraint: &Constraint,
+    ) -> Result<Self, (&'static str, Invalid)> {
+        let Asked { cpu_request, memory_request, memory_limit } = asked;
+        if let Some((request, limit)) = memory_request.as_ref().zip(memory_limit.as_ref()) {
+            let accepted = match constraint {
+                Constraint::Equal => "what the memory limit is, because the Pod is Guaranteed",
+                Constraint::None | Constraint::Within { .. } => "at most what the memory limit is",
+            };
+            if request.amount() > limit.amount()
+                || *constraint == Constraint::Equal && request.amount() < limit.amount()
+            {
+                return Err((annotation::MEMORY_REQUEST, Invalid { value: request.to_string(), accepted }));
+            }
+        }
         let mut resources = self.clone();
-        if let Some((request, limit)) = asked.memory_request.as_ref().zip(asked.memory_limit.as_ref())
-            && request.amount() > limit.amount()
-        {
-            let invalid =
-                Invalid { value: request.to_string(), accepted: "at most what the memory limit is" };
-            return Err((annotation::MEMORY_REQUEST, invalid));
+        if let Constraint::Within { limits } = constraint {
+            resources.fit(limits);
         }
-        resources.limit("memory", asked.memory_limit.as_ref());
-        resources.request("memory", asked.memory_request.as_ref());
-        resources.request("cpu", asked.cpu_request.as_ref());
-        if guaranteed {
-            // Who asks for so much CPU means so much: the default limit is generous because nothing reserves it.
-            resources.equal("cpu", asked.cpu_request.as_ref());
-            resources.equal("memory", None);
+        resources.limit("memory", memory_limit.as_ref());
+        resources.request("memory", memory_request.as_ref());
+        resources.request("cpu", cpu_request.as_ref());
+        if *constraint == Constraint::Equal {
+            // Who asks for so much means so much: the default limits are generous because nothing reserves them.
+            resources.equal("cpu", cpu_request.as_ref());
+            resources.equal("memory", memory_request.as_ref());
         }
+        resources.check_asked(asked)?;
         Ok(resources)
+    }
+
+    /// Requests count against what the Pod as a whole requests, and no limit may be above its limit.
+    fn fit(&mut self, limits: &BTreeMap<&'static str, Quantity>) {
+        for name in COMPUTE {
+            self.requests.insert(name.to_owned(), Quantity::zero());
+            if let Some(of_pod) = limits.get(name) {
+                self.limit(
+                    name,
+                    Some(of_pod).filter(|of_pod| self.is_limited_above(name, of_pod)).cloned().as_ref(),
+                );
+            }
+        }
+    }
+
+    fn is_limited_above(&self, name: &str, other: &Quantity) -> bool {
+        self.limits.get(name).is_none_or(|limit| limit.amount() > other.amount())
+    }
+
+    /// What was asked for leaves the programs enough to run.
+    fn check_asked(&self, asked: &Asked) -> Result<(), (&'static str, Invalid)> {
+        let memory = [
+            (annotation::MEMORY_LIMIT, asked.memory_limit.as_ref()),
+            (annotation::MEMORY_REQUEST, asked.memory_request.as_ref()),
+        ];
+        let cpu = [(annotation::CPU_REQUEST, asked.cpu_request.as_ref())];
+        for (name, annotations) in [("memory", &memory[..]), ("cpu", &cpu[..])] {
+            let too_low = self.limits.get(name).and_then(|limit| too_low(name, limit));
+            let asked = annotations.iter().find_map(|(annotation, asked)| Some((*annotation, (*asked)?)));
+            if let (Some(accepted), Some((annotation, asked))) = (too_low, asked) {
+                return Err((annotation, Invalid { value: asked.to_string(), accepted }));
+            }
+        }
+        Ok(())
     }
 
     /// Who asks for more than the default limit means the limit too: the API server refuses a request above its limit.
@@ -145,7 +244,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_never_puts_a_request_above_its_limit() {
-        let with = |asked| shown(&Resources::default().with(&asked, false).unwrap());
+        let with = |asked| shown(&Resources::default().with(&asked, &Constraint::None).unwrap());
         let asked =
             Asked { cpu_request: quantity("1"), memory_request: quantity("48Mi"), ..Asked::default() };
         assert_eq!(with(asked), ["1/1", "48Mi/48Mi"]);
@@ -156,18 +255,68 @@ mod tests {
         );
         let both =
             Asked { memory_request: quantity("64Mi"), memory_limit: quantity("32Mi"), ..Asked::default() };
-        assert_eq!(Resources::default().with(&both, false).unwrap_err().0, annotation::MEMORY_REQUEST);
+        assert_eq!(
+            Resources::default().with(&both, &Constraint::None).unwrap_err().0,
+            annotation::MEMORY_REQUEST
+        );
     }
 
     #[test]
     fn a_guaranteed_pod_gets_equal_requests_and_limits() {
-        let with = |resources: &Resources, asked| shown(&resources.with(&asked, true).unwrap());
+        let with = |resources: &Resources, asked| shown(&resources.with(&asked, &Constraint::Equal).unwrap());
         let defaults = Resources::default();
         assert_eq!(with(&defaults, Asked::default()), ["100m/100m", "32Mi/32Mi"]);
         let asked =
             Asked { cpu_request: quantity("20m"), memory_request: quantity("8Mi"), ..Asked::default() };
-        assert_eq!(with(&defaults, asked), ["20m/20m", "32Mi/32Mi"]);
+        assert_eq!(with(&defaults, asked), ["20m/20m", "8Mi/8Mi"]);
         let unlimited = Resources { limits: BTreeMap::new(), ..Resources::default() };
         assert_eq!(with(&unlimited, Asked::default()), ["5m/5m", "16Mi/16Mi"]);
+    }
+
+    #[test]
+    fn in_a_guaranteed_pod_memory_request_and_limit_are_one() {
+        let with = |request, limit| {
+            let asked = Asked {
+                memory_request: quantity(request),
+                memory_limit: quantity(limit),
+                ..Asked::default()
+            };
+            Resources::default().with(&asked, &Constraint::Equal)
+        };
+        assert_eq!(shown(&with("64Mi", "64Mi").unwrap()), ["100m/100m", "64Mi/64Mi"]);
+        assert_eq!(with("16Mi", "64Mi").unwrap_err().0, annotation::MEMORY_REQUEST);
+    }
+
+    #[test]
+    fn in_a_pod_with_resources_of_its_own_ours_fit() {
+        let limits = |limits: &[(&'static str, &str)]| Constraint::Within {
+            limits: limits.iter().map(|(name, text)| (*name, text.parse().unwrap())).collect(),
+        };
+        let with = |asked, constraint| shown(&Resources::default().with(&asked, &constraint).unwrap());
+        assert_eq!(with(Asked::default(), limits(&[])), ["0/100m", "0/32Mi"]);
+        let tight = || limits(&[("cpu", "50m"), ("memory", "24Mi")]);
+        assert_eq!(with(Asked::default(), tight()), ["0/50m", "0/24Mi"]);
+        assert_eq!(with(Asked::default(), limits(&[("cpu", "2"), ("memory", "1Gi")])), ["0/100m", "0/32Mi"]);
+        let asked =
+            Asked { cpu_request: quantity("10m"), memory_limit: quantity("16Mi"), ..Asked::default() };
+        assert_eq!(with(asked, tight()), ["10m/50m", "0/16Mi"]);
+    }
+
+    #[test]
+    fn what_nothing_can_run_with_is_refused() {
+        let refused = |asked, constraint| {
+            let resources = Resources::default().with(&asked, &constraint);
+            resources.map_err(|(annotation, invalid)| (annotation, invalid.value))
+        };
+        let limit = Asked { memory_limit: quantity("64"), ..Asked::default() };
+        let expected = Err((annotation::MEMORY_LIMIT, "64".to_owned()));
+        assert_eq!(refused(limit, Constraint::None), expected);
+        let request = || Asked { memory_request: quantity("4Mi"), ..Asked::default() };
+        assert!(refused(request(), Constraint::None).is_ok(), "the limit is as by default");
+        let expected = Err((annotation::MEMORY_REQUEST, "4Mi".to_owned()));
+        assert_eq!(refused(request(), Constraint::Equal), expected);
+        let cpu = || Asked { cpu_request: quantity("0"), ..Asked::default() };
+        assert!(refused(cpu(), Constraint::None).is_ok());
+        assert_eq!(refused(cpu(), Constraint::Equal), Err((annotation::CPU_REQUEST, "0".to_owned())));
     }
 }

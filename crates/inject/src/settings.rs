@@ -1,13 +1,14 @@
 //! What the cluster's operator sets: the webhook's `--config`, in YAML or JSON. Unknown keys are errors.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use imds_contract::{HttpTokens, Interception, Invalid, Metadata, Region, SessionDuration, environment, pod};
+use imds_contract::{HttpTokens, Interception, Invalid, Metadata, Region, SessionDuration, pod};
 use serde::de::{Deserialize, Deserializer, Error};
 
+use crate::emulator_env::EmulatorEnv;
 use crate::resources::Resources;
+use crate::scalar::Scalar;
 use crate::server_version::ServerVersion;
 use crate::session_name::SessionNameTemplate;
 
@@ -16,42 +17,43 @@ use crate::session_name::SessionNameTemplate;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// The image with the programs. The one setting without a default.
+    #[serde(deserialize_with = "image")]
     pub image: String,
     /// `imagePullPolicy` of the injected containers; left out where unset.
     #[serde(default)]
     pub image_pull_policy: Option<PullPolicy>,
     /// Names of Secrets that the image is pulled with.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "secret_names")]
     pub image_pull_secrets: Vec<String>,
     /// How the emulator is put into a Pod.
     #[serde(default)]
     pub sidecar: Sidecar,
     /// How requests are intercepted.
-    #[serde(default, deserialize_with = "word")]
+    #[serde(default, deserialize_with = "interception")]
     pub interception: Interception,
     /// The region whose STS is asked; the role's partition's global one where unset.
-    #[serde(default, deserialize_with = "optional_word")]
+    #[serde(default, deserialize_with = "region")]
     pub region: Option<Region>,
     /// Whether IMDSv1 is served.
-    #[serde(default, deserialize_with = "word")]
+    #[serde(default, deserialize_with = "http_tokens")]
     pub http_tokens: HttpTokens,
     /// How much of the metadata tree is served.
     #[serde(default, deserialize_with = "served_metadata")]
     pub metadata: Metadata,
     /// The life of a session.
-    #[serde(default, deserialize_with = "word")]
+    #[serde(default, deserialize_with = "session_duration")]
     pub session_duration: SessionDuration,
     /// The template of the session's name.
-    #[serde(default, deserialize_with = "word")]
+    #[serde(default, deserialize_with = "session_name")]
     pub session_name: SessionNameTemplate,
-    /// Resources of the injected containers.
+    /// Resources of the injected containers, over the default ones.
     #[serde(default)]
     pub resources: Resources,
     /// Further environment of the emulator.
     #[serde(default)]
     pub emulator_env: EmulatorEnv,
     /// The audience of the projected token.
-    #[serde(default = "token_audience")]
+    #[serde(default = "token_audience", deserialize_with = "audience")]
     pub token_audience: String,
 }
 
@@ -142,86 +144,77 @@ impl fmt::Display for SidecarForm {
     }
 }
 
-/// Further environment of the emulator, for example `AWS_ENDPOINT_URL_STS` or `HTTPS_PROXY`. Holds nothing that injection
-/// itself sets: a Pod's own settings and what the interception relies on cannot be overridden from here.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct EmulatorEnv(BTreeMap<String, String>);
-
-/// What injection sets, or relies on to be unset.
-const RESERVED: [&str; 12] = [
-    environment::ROLE_ARN,
-    environment::TOKEN_FILE,
-    environment::REGION,
-    environment::SESSION_NAME,
-    environment::SESSION_DURATION,
-    environment::HTTP_TOKENS,
-    environment::LISTEN,
-    environment::ADMIN_LISTEN,
-    environment::GRACE_PERIOD,
-    environment::POD_NAME,
-    environment::POD_NAMESPACE,
-    environment::POD_SERVICE_ACCOUNT,
-];
-
-impl EmulatorEnv {
-    /// The variables, in the order of their names.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
+/// Functions that read the setting of this name: serde does not tell an error where it stands.
+macro_rules! read_words {
+    ($($function:ident = $key:literal,)+) => {
+        $(fn $function<'de, D: Deserializer<'de>, T: FromStr<Err = Invalid>>(deserializer: D) -> Result<T, D::Error> {
+            let text = Scalar::deserialize(deserializer)?.to_string();
+            text.parse().map_err(|invalid| refused($key, &invalid))
+        })+
+    };
 }
 
-impl TryFrom<BTreeMap<String, String>> for EmulatorEnv {
-    type Error = Invalid;
+read_words! {
+    interception = "interception",
+    http_tokens = "httpTokens",
+    session_duration = "sessionDuration",
+    session_name = "sessionName",
+}
 
-    fn try_from(variables: BTreeMap<String, String>) -> Result<Self, Invalid> {
-        // Kubernetes allows any printable ASCII but `=`.
-        let illegal =
-            |name: &str| name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic() && b != b'=');
-        match variables.keys().find(|name| illegal(name) || RESERVED.contains(&name.as_str())) {
-            Some(name) => Err(Invalid {
-                value: name.clone(),
-                accepted: "names of environment variables that the injection does not set itself",
-            }),
-            None => Ok(Self(variables)),
+fn refused<E: Error>(key: &str, invalid: &Invalid) -> E {
+    E::custom(format!("{key}: {invalid}"))
+}
+
+fn region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Region>, D::Error> {
+    let text = Option::<Scalar>::deserialize(deserializer)?.map(|scalar| scalar.to_string());
+    text.map(|text| text.parse()).transpose().map_err(|invalid| refused("region", &invalid))
+}
+
+fn image<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let accepted = "the name of an image, for example registry.example/imds-emulator:1.2.3";
+    without_blanks(deserializer, "image", accepted)
+}
+
+fn audience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let accepted = "an audience without blanks, for example sts.amazonaws.com";
+    without_blanks(deserializer, "tokenAudience", accepted)
+}
+
+/// Empty, or with a blank, it is accepted by no API server or no STS: every injected Pod would fail.
+fn without_blanks<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    key: &str,
+    accepted: &'static str,
+) -> Result<String, D::Error> {
+    let value = Scalar::deserialize(deserializer)?.to_string();
+    let illegal = |c: char| c.is_whitespace() || c.is_control();
+    if value.is_empty() || value.contains(illegal) {
+        return Err(refused(key, &Invalid { value, accepted }));
+    }
+    Ok(value)
+}
+
+fn secret_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<Scalar>::deserialize(deserializer)?;
+    let mut seen = Vec::with_capacity(names.len());
+    for name in names.iter().map(Scalar::to_string) {
+        let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        let ends = [name.bytes().next(), name.bytes().last()];
+        let legal = name.len() <= 253
+            && ends.into_iter().all(|end| end.is_some_and(alphanumeric))
+            && name.bytes().all(|b| alphanumeric(b) || b == b'-' || b == b'.');
+        if !legal || seen.contains(&name) {
+            let accepted = "names of Secrets (lower-case letters, digits, - and .), each once";
+            return Err(refused("imagePullSecrets", &Invalid { value: name, accepted }));
         }
+        seen.push(name);
     }
-}
-
-impl<'de> Deserialize<'de> for EmulatorEnv {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let scalars = BTreeMap::<String, Scalar>::deserialize(deserializer)?;
-        let variables = scalars.into_iter().map(|(name, value)| (name, value.to_string())).collect();
-        BTreeMap::try_into(variables).map_err(D::Error::custom)
-    }
-}
-
-/// A value that YAML may have read as something else than text: `3600`, `true`.
-#[derive(serde::Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Scalar {
-    Text(String),
-    Switch(bool),
-    Whole(i64),
-    Broken(f64),
-}
-
-impl fmt::Display for Scalar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => f.write_str(text),
-            Self::Switch(switch) => switch.fmt(f),
-            Self::Whole(number) => number.fmt(f),
-            Self::Broken(number) => number.fmt(f),
-        }
-    }
-}
-
-fn word<'de, D: Deserializer<'de>, T: FromStr<Err = Invalid>>(deserializer: D) -> Result<T, D::Error> {
-    Scalar::deserialize(deserializer)?.to_string().parse().map_err(D::Error::custom)
+    Ok(seen)
 }
 
 fn served_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metadata, D::Error> {
-    served(word(deserializer)?).map_err(D::Error::custom)
+    let text = Scalar::deserialize(deserializer)?.to_string();
+    text.parse().and_then(served).map_err(|invalid| refused("metadata", &invalid))
 }
 
 /// The emulator serves the credential paths alone so far: better refused than promised.
@@ -233,15 +226,6 @@ pub(crate) fn served(metadata: Metadata) -> Result<Metadata, Invalid> {
             accepted: "credentials (this version serves no other metadata)",
         }),
     }
-}
-
-fn optional_word<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr<Err = Invalid>,
-{
-    let scalar = Option::<Scalar>::deserialize(deserializer)?;
-    scalar.map(|scalar| scalar.to_string().parse()).transpose().map_err(D::Error::custom)
 }
 
 #[cfg(test)]
@@ -294,21 +278,59 @@ tokenAudience: sts.example
             ("{image: i, imagePullPolice: Always}", "imagePullPolice"),
             ("{image: i, interception: magic}", "accepted: redirect, address or endpoint"),
             ("{image: i, metadata: extended}", "accepted: credentials"),
-            ("{image: i, sessionDuration: 60}", "accepted: whole seconds from 900 to 43200"),
-            ("{image: i, resources: {requests: {cpu: lots}}}", "cpu: \"lots\" is not accepted"),
+            (
+                "{image: i, sessionDuration: 60}",
+                "sessionDuration: \"60\" is not accepted; accepted: whole seconds from 900 to 43200",
+            ),
+            ("{image: i, resources: {requests: {cpu: lots}}}", "resources: cpu: \"lots\" is not accepted"),
             ("{image: i, resources: {request: {}}}", "unknown field `request`"),
             (
                 "{image: i, resources: {requests: {memory: 64Mi}, limits: {memory: 32Mi}}}",
-                "memory: the request 64Mi is above the limit 32Mi",
+                "resources: memory: the request 64Mi is above the limit 32Mi",
             ),
             ("{image: i, sidecar: sometimes}", "unknown variant `sometimes`"),
-            ("{image: i, sessionName: x}", "\"x\" is not accepted"),
-            ("{image: i, emulatorEnv: {AWS_ROLE_ARN: x}}", "\"AWS_ROLE_ARN\" is not accepted"),
-            ("{image: i, emulatorEnv: {'A=B': x}}", "\"A=B\" is not accepted"),
+            ("{image: i, sessionName: x}", "sessionName: \"x\" is not accepted"),
+            ("{image: ''}", "image: \"\" is not accepted; accepted: the name of an image"),
+            ("{image: 'a b'}", "image: \"a b\" is not accepted"),
+            ("{image: i, tokenAudience: ''}", "tokenAudience: \"\" is not accepted"),
+            (
+                "{image: i, imagePullSecrets: [a, '']}",
+                "imagePullSecrets: \"\" is not accepted; accepted: names",
+            ),
+            ("{image: i, imagePullSecrets: [a, b, a]}", "imagePullSecrets: \"a\" is not accepted"),
+            ("{image: i, imagePullSecrets: [Registry]}", "imagePullSecrets: \"Registry\" is not accepted"),
+            ("image: i\ninterception:\n", "interception: \"\" is not accepted; accepted: redirect"),
+            ("{image: i, interception: [redirect]}", "invalid type: sequence, expected a single value"),
+            ("{image: i, region: mars-1}", "region: \"mars-1\" is not accepted; accepted: "),
+            (
+                "{image: i, resources: {limits: {nvidia.com/gpu: 1}}}",
+                "resources: \"nvidia.com/gpu\" is not accepted; accepted: cpu, memory",
+            ),
+            (
+                "{image: i, resources: {limits: {memory: 64}}}",
+                "resources: the limit of memory: \"64\" is not accepted; accepted: at least",
+            ),
+            (
+                "{image: i, resources: {limits: {cpu: 0}}}",
+                "resources: the limit of cpu: \"0\" is not accepted",
+            ),
+            ("{image: i, resources: {limits: {cpu: 1, cpu: 2}}}", "\"cpu\" is there twice"),
         ] {
             let error = read(yaml).unwrap_err();
             assert!(error.contains(expected), "{yaml}: {error}");
         }
+    }
+
+    #[test]
+    fn resources_that_are_left_out_are_the_default_ones() {
+        let resources = |yaml| read(&format!("{{image: i, resources: {yaml}}}")).unwrap().resources;
+        assert_eq!(resources("{}"), Resources::default());
+        assert_eq!(resources("{limits: {}}"), Resources::default());
+        let higher = resources("{requests: {memory: 64Mi}}");
+        assert_eq!(higher.limits["memory"].as_str(), "64Mi", "no request is above its limit");
+        let lower = resources("{limits: {memory: 8Mi, ephemeral-storage: 1Mi}}");
+        assert_eq!((lower.requests["memory"].as_str(), lower.limits["cpu"].as_str()), ("8Mi", "100m"));
+        assert_eq!(lower.limits["ephemeral-storage"].as_str(), "1Mi");
     }
 
     #[test]

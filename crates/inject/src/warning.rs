@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use imds_contract::annotation;
+use imds_contract::{annotation, excerpt};
 
 use crate::server_version::ServerVersion;
 
@@ -51,10 +51,12 @@ pub enum Warning {
         /// The Pod's `restartPolicy`.
         restart_policy: String,
     },
-    /// The operator asks for native sidecars on a server that does not know them.
-    NativeUnsupported {
-        /// The server's version.
-        server: ServerVersion,
+    /// A container says that it listens on a port of the emulator.
+    PortTaken {
+        /// The container's name.
+        container: String,
+        /// The TCP port.
+        port: u16,
     },
 }
 
@@ -98,7 +100,7 @@ impl Warning {
             Self::WrongKind { what: MetadataKind::Annotation, .. } => "annotation_as_label",
             Self::NotOnTemplate { .. } => "not_on_template",
             Self::NeverCompletes { .. } => "never_completes",
-            Self::NativeUnsupported { .. } => "native_unsupported",
+            Self::PortTaken { .. } => "port_taken",
         }
     }
 }
@@ -109,7 +111,8 @@ impl fmt::Display for Warning {
         match self {
             Self::LabelValue { value } => write!(
                 f,
-                "the label {label} is {value}, which leaves the emulator disabled: set it to {enabled:?}, in quotes, or to \"False\""
+                "the label {label} is {}, which leaves the emulator disabled: set it to {enabled:?}, in quotes, or to \"False\"",
+                excerpt(value)
             ),
             Self::RoleWithoutLabel { label: None } => write!(
                 f,
@@ -118,12 +121,13 @@ impl fmt::Display for Warning {
             ),
             Self::RoleWithoutLabel { label: Some(value) } => write!(
                 f,
-                "the annotation {} has no effect while the label {label} is {value:?}: set the label to {enabled:?}, or remove \
+                "the annotation {} has no effect while the label {label} is {:?}: set the label to {enabled:?}, or remove \
                  the annotation",
-                annotation::ROLE_ARN
+                annotation::ROLE_ARN,
+                excerpt(value)
             ),
             Self::Unknown { what, name, meant } => {
-                write!(f, "the {what} {name:?} is unknown and has no effect: ")?;
+                write!(f, "the {what} {:?} is unknown and has no effect: ", excerpt(name))?;
                 match meant {
                     Some(meant) if *meant == label => write!(f, "did you mean the label {meant}?"),
                     Some(meant) => write!(f, "did you mean the annotation {meant}?"),
@@ -155,11 +159,11 @@ impl fmt::Display for Warning {
                  other containers have ended. Where every node runs Kubernetes {} or later, the setting `sidecar: native` mends it",
                 ServerVersion::FIRST_WITH_NATIVE_SIDECARS
             ),
-            Self::NativeUnsupported { server } => write!(
+            Self::PortTaken { container, port } => write!(
                 f,
-                "the setting `sidecar: native` needs Kubernetes {}, and the server is {server}: the Pod would wait for ever \
-                 for the emulator to end. Set `sidecar: auto`",
-                ServerVersion::FIRST_WITH_NATIVE_SIDECARS
+                "the container {:?} has the port {port}, which the emulator listens on in the same Pod: only one of the two will \
+                 start. Let the container listen on another port",
+                excerpt(container)
             ),
         }
     }

@@ -105,7 +105,7 @@ impl Reader<'_> {
             memory_request: self.read(annotation::MEMORY_REQUEST),
             memory_limit: self.read(annotation::MEMORY_LIMIT),
         };
-        match defaults.with(&asked, self.pod.is_guaranteed()) {
+        match defaults.with(&asked, &self.pod.constraint()) {
             Ok(resources) => Some(resources),
             Err((annotation, invalid)) => self.check(annotation, Err(invalid)),
         }

@@ -126,6 +126,8 @@ fn every_reason_is_documented_and_no_other() {
         Reason::Disabled { value: String::new() },
         Reason::MirrorPod,
         Reason::AlreadyInjected,
+        Reason::InjectedOtherwise { annotation: "", injected: String::new(), asked: String::new() },
+        Reason::NativeUnsupported { server: ServerVersion::FIRST_WITH_NATIVE_SIDECARS },
         Reason::Malformed { path: String::new() },
         Reason::NameTaken { what: "volume", name: "" },
         Reason::HostNetwork,
@@ -141,6 +143,8 @@ fn every_reason_is_documented_and_no_other() {
             | Reason::Disabled { .. }
             | Reason::MirrorPod
             | Reason::AlreadyInjected
+            | Reason::InjectedOtherwise { .. }
+            | Reason::NativeUnsupported { .. }
             | Reason::Malformed { .. }
             | Reason::NameTaken { .. }
             | Reason::HostNetwork
@@ -165,7 +169,7 @@ fn every_warning_is_documented_and_no_other() {
         Warning::RoleWithoutLabel { label: None },
         Warning::NotOnTemplate { what: MetadataKind::Label, name, kind: String::new(), template: "" },
         Warning::NeverCompletes { restart_policy: String::new() },
-        Warning::NativeUnsupported { server: ServerVersion::FIRST_WITH_NATIVE_SIDECARS },
+        Warning::PortTaken { container: String::new(), port: 0 },
     ];
     warnings.extend(both.map(|what| Warning::Unknown { what, name: String::new(), meant: None }));
     warnings.extend(both.map(|what| Warning::WrongKind { what, name }));
@@ -178,7 +182,7 @@ fn every_warning_is_documented_and_no_other() {
             | Warning::WrongKind { .. }
             | Warning::NotOnTemplate { .. }
             | Warning::NeverCompletes { .. }
-            | Warning::NativeUnsupported { .. } => {}
+            | Warning::PortTaken { .. } => {}
         }
     }
     assert_eq!(first_column("## Warnings"), sorted(warnings.iter().map(Warning::word)));

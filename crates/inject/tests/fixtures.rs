@@ -176,6 +176,11 @@ fn pod_level_defaults() -> Vec<Value> {
         json!({"securityContext": {"fsGroup": 0, "supplementalGroups": [0], "fsGroupChangePolicy": "Always"}}),
         json!({"securityContext": {"seccompProfile": {"type": "Unconfined"}}}),
         json!({"securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "app.json"}}}),
+        json!({"securityContext": {"appArmorProfile": {"type": "Localhost", "localhostProfile": "no-netlink"}}}),
+        json!({"securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}}),
+        json!({"securityContext": {"appArmorProfile": {"type": "Unconfined"}}}),
+        // Reaches ours by design: a node's policy is the operator's, and its labels are those of the Pod's volumes.
+        json!({"securityContext": {"seLinuxOptions": {"level": "s0:c123,c456"}}}),
         json!({"hostUsers": false}),
         json!({"hostUsers": false, "securityContext": {"runAsUser": 0, "runAsNonRoot": true}}),
         json!({"shareProcessNamespace": true, "hostPID": true, "hostIPC": true}),
@@ -210,7 +215,7 @@ fn no_default_of_the_pod_reaches_our_containers() {
             } else {
                 json!({"drop": ["ALL"]})
             };
-            let expected = json!({
+            let mut expected = json!({
                 "privileged": false,
                 "allowPrivilegeEscalation": false,
                 "capabilities": capabilities,
@@ -220,6 +225,10 @@ fn no_default_of_the_pod_reaches_our_containers() {
                 "runAsGroup": uid,
                 "seccompProfile": {"type": "RuntimeDefault"},
             });
+            let profile = &defaults["securityContext"]["appArmorProfile"]["type"];
+            if profile == "Localhost" || profile == "RuntimeDefault" {
+                expected["appArmorProfile"] = json!({"type": "RuntimeDefault"});
+            }
             assert_eq!(container["securityContext"], expected, "{defaults}");
             let resources = json!({
                 "requests": {"cpu": "5m", "memory": "16Mi"},

@@ -3,19 +3,22 @@
 mod arn;
 mod choice;
 mod region;
+mod seconds;
 mod session;
 
 pub use arn::RoleArn;
 pub use choice::{HttpTokens, Interception, Metadata};
 pub use region::{Partition, Region};
+pub use seconds::Seconds;
 pub use session::{SessionDuration, SessionName};
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A value that was refused, and the form that would be accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
-    /// What was given.
+    /// What was given; only its [`excerpt`] is printed.
     pub value: String,
     /// A phrase that completes "accepted: …".
     pub accepted: &'static str,
@@ -29,8 +32,31 @@ impl Invalid {
 
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not accepted; accepted: {}", self.value, self.accepted)
+        write!(f, "{:?} is not accepted; accepted: {}", excerpt(&self.value), self.accepted)
     }
 }
 
 impl std::error::Error for Invalid {}
+
+/// The most characters of what others wrote that a message repeats.
+const LONGEST_EXCERPT: usize = 100;
+
+/// What others wrote, cut to 100 characters and `…`: a message must not grow with it (an annotation may have 256 KiB).
+pub fn excerpt(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(LONGEST_EXCERPT) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()).into(),
+        None => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_repeats_no_more_than_an_excerpt() {
+        let message = Invalid::new(&"é".repeat(100_000), "less").to_string();
+        assert_eq!(message, format!("\"{}…\" is not accepted; accepted: less", "é".repeat(100)));
+        assert_eq!(excerpt(&"é".repeat(100)), "é".repeat(100));
+    }
+}
