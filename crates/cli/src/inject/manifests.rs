@@ -230,7 +230,7 @@ mod tests {
         let pod = POD.replace("annotations:", "annotations: &a # c") + "copy: *a\n";
         let injected = inject_text(&pod);
         assert!(
-            texts(&injected)[1].contains("document 1: warning: this document is written anew"),
+            texts(&injected)[1].contains("document 1: warning: this document could not be edited in place"),
             "{injected:?}"
         );
         assert!(!injected.text.contains("# c"));
