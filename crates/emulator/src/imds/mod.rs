@@ -29,8 +29,8 @@ pub struct Request<'a> {
     pub forwarded: bool,
 }
 
-/// What is answered.
-#[derive(Debug, Clone)]
+/// What is answered. The body may be the document, so it does not print.
+#[derive(Clone)]
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
@@ -186,6 +186,12 @@ impl Imds {
             },
             _ => Answer::page(StatusCode::NOT_FOUND),
         }
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
