@@ -36,7 +36,7 @@ pub struct Service {
     pub settings: Settings,
     /// The API server's version, once it is known.
     pub server_version: watch::Receiver<Option<ServerVersion>>,
-    /// What the bodies that are being read and reviewed may take of memory together: permits of [`UNIT`] bytes.
+    /// What the bodies that are being read and reviewed may take of memory together: a permit for each 64 KiB.
     pub room: Semaphore,
     /// The counters.
     pub metrics: Arc<Metrics>,
