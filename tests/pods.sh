@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# The image and real containers from it. Needs root, podman, runc, busybox-static, iptables, getcap; target/debug/kubectl-imds and
-# target/debug/local-sts; .venv.
+# The image and real containers from it. Needs what `./test pods` installs and builds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$(mktemp -d)

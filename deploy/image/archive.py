@@ -5,7 +5,6 @@ image configuration; extended attributes in PAX headers as GNU tar writes them.
 """
 import collections
 import datetime
-import gzip
 import hashlib
 import io
 import json
@@ -33,10 +32,6 @@ def permitted(capability):
 
 def digest(content):
     return "sha256:" + hashlib.sha256(content).hexdigest()
-
-
-def compressed_size(layer):
-    return len(gzip.compress(layer, compresslevel=9, mtime=0))
 
 
 def layer(files, time):

@@ -12,6 +12,8 @@ import re
 import subprocess
 import tomllib
 
+from programs import PACKAGES, ROOT, TARGET
+
 LICENCE_FILE = re.compile(r"(licen[cs]e|copying|copyright|notice|unlicense)", re.IGNORECASE)
 LGPL = pathlib.Path(__file__).parent / "licences" / "LGPL-2.1.txt"
 
@@ -19,15 +21,14 @@ LGPL = pathlib.Path(__file__).parent / "licences" / "LGPL-2.1.txt"
 Package = collections.namedtuple("Package", "name version licence path checksum")
 
 
-def find(root, programs, target):
+def find():
     """Every package that is linked into one of the programs, by Cargo.lock, in the order of names and versions."""
-    packages = [argument for program in programs for argument in ("--package", program)]
     # `cargo tree` resolves features for these programs alone; `cargo metadata` would for the whole workspace.
-    tree = cargo(root, "tree", "--locked", "--target", target, "--edges", "normal,no-proc-macro", "--prefix", "none", *packages)
+    tree = cargo("tree", "--locked", "--target", TARGET, "--edges", "normal,no-proc-macro", "--prefix", "none", *PACKAGES)
     linked = sorted({(name, version) for name, version in re.findall(r"^(\S+) v(\S+)", tree, re.MULTILINE)})
-    metadata = json.loads(cargo(root, "metadata", "--locked", "--format-version=1", "--filter-platform", target))
+    metadata = json.loads(cargo("metadata", "--locked", "--format-version=1", "--filter-platform", TARGET))
     described = {(package["name"], package["version"]): package for package in metadata["packages"]}
-    locked = tomllib.loads((root / "Cargo.lock").read_text())["package"]
+    locked = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
     checksums = {(package["name"], package["version"]): package.get("checksum") for package in locked}
     return [
         Package(name, version, described[name, version]["license"].replace("/", " OR "),
@@ -92,5 +93,5 @@ def toolchain():
     return rust, os.confstr("CS_GNU_LIBC_VERSION").removeprefix("glibc ")
 
 
-def cargo(root, *arguments):
-    return subprocess.run(["cargo", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout
+def cargo(*arguments):
+    return subprocess.run(["cargo", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout

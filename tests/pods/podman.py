@@ -59,12 +59,12 @@ class Podman:
 
     @contextlib.contextmanager
     def pod(self, manifest):
-        """A Pod that is played, and removed in the end."""
+        """A Pod whose network is there and whose containers are created, not started; removed in the end."""
         name = manifest.split("name: ")[1].split()[0]
         file = self.folder / f"{name}.yaml"
         file.write_text(manifest)
         try:
-            self.run("kube", "play", "--network", "pods", file)
+            self.run("kube", "play", "--network", "pods", "--start=false", file)
             yield Pod(self, name)
         finally:
             self.run("pod", "rm", "--force", "--time", "0", name, check=False)
@@ -77,6 +77,7 @@ class Pod:
     def __init__(self, podman, name):
         self.podman, self.name = podman, name
         infra = json.loads(podman.run("pod", "inspect", name).stdout)["InfraContainerID"]
+        podman.run("start", infra)
         details = podman.inspect(infra)
         self.infra_pid = details["State"]["Pid"]
         networks = details["NetworkSettings"]["Networks"]
@@ -84,6 +85,13 @@ class Pod:
 
     def container(self, name):
         return f"{self.name}-{name}"
+
+    def start(self, name):
+        self.podman.run("start", self.container(name))
+
+    def wait(self, name):
+        """The exit code of a container that ends."""
+        return int(self.podman.run("wait", self.container(name)).stdout)
 
     def pid(self, name):
         return self.podman.inspect(self.container(name))["State"]["Pid"]

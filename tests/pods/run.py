@@ -3,37 +3,29 @@
     tests/pods/run.py IMAGE-ARCHIVE PROGRAMS
 
 Runs in network, mount and process namespaces of its own (tests/pods.sh makes them), so "the host" here is such a namespace and nothing
-outlives the run. podman knows no native sidecars: what runs is the classic form. What kubelet does and podman does not:
-kubelet.py.
+outlives the run. The order in which containers start, and whatever else kubelet does and podman does not: kubelet.py.
 """
 import contextlib
-import http.server
 import json
 import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-import urllib.error
-import urllib.request
 
 sys.dont_write_bytecode = True
 import kubelet
-from podman import HOST, Podman, wait_until
+from node import IMDS, NODE_ROLE, Node
+from podman import wait_until
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-ROLE = "arn:aws:iam::123456789012:role/my-example-role"
-IMDS = "169.254.169.254"
 CREDENTIALS = "/latest/meta-data/iam/security-credentials/my-example-role"
 EMULATOR, REDIRECT = "aws-imds-emulator", "aws-imds-emulator-redirect"
 ADMIN_PORT = 1339
-NODE_ROLE = "the-nodes-own-role"
+
 
 passed, failed = 0, 0
 
@@ -48,72 +40,6 @@ def check(promise, holds, seen=""):
         print(f"  ✘ {promise}\n{str(seen)[-1500:]}", flush=True)
 
 
-class NodesImds(http.server.BaseHTTPRequestHandler):
-    """The node's IMDS, which no injected Pod may reach: whoever asks the address outside gets this role's name for an answer."""
-
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(NODE_ROLE.encode())
-
-    do_PUT = do_GET
-
-    def log_message(self, *_):
-        pass
-
-
-class Node:
-    """What is outside of the Pods: the node's own IMDS, a local STS, podman, and kubectl-imds."""
-
-    def __init__(self, stack, image, programs):
-        self.folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
-        self.programs = programs
-        for command in ("link set lo up", f"address add {IMDS}/32 dev lo"):
-            subprocess.run(["ip", *command.split()], check=True)
-        imds = http.server.ThreadingHTTPServer((IMDS, 80), NodesImds)
-        threading.Thread(target=imds.serve_forever, daemon=True).start()
-        self.settings = self.start_sts(stack)
-        self.podman = Podman(self.folder)
-        self.podman.run("load", "--input", image)
-        self.podman.import_client()
-
-    def start_sts(self, stack):
-        """The settings of injection that lead to a local STS with its own CA."""
-        state = self.folder / "sts"
-        command = [self.programs / "local-sts", "--listen", "0.0.0.0:0", "--name", HOST, "--state", state, "--role", f"{ROLE}=default:my-sa"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=open(self.folder / "sts.log", "w"))
-        stack.callback(process.wait)
-        stack.callback(process.terminate)
-        wait_until("local-sts", lambda: (state / "url").exists() and (state / "token" / "token").exists())
-        self.sts_port = int((state / "url").read_text().strip().rstrip("/").rpartition(":")[2])
-        self.token_folder = self.folder / "token"
-        self.token_folder.mkdir()
-        token = self.token_folder / "token"
-        token.write_bytes((state / "token" / "token").read_bytes())
-        token.chmod(0o400)
-        os.chown(token, kubelet.EMULATOR_UID, kubelet.EMULATOR_UID)
-        (self.token_folder / "ca.pem").write_bytes((state / "ca.pem").read_bytes())
-        settings = self.folder / "settings.yaml"
-        settings.write_text(json.dumps({
-            "image": "localhost/imds-emulator:dev",
-            "sidecar": "classic",
-            "emulatorEnv": {
-                "AWS_ENDPOINT_URL_STS": f"https://{HOST}:{self.sts_port}",
-                "AWS_CA_BUNDLE": "/var/run/secrets/aws-imds-emulator/ca.pem",
-            },
-        }))
-        return settings
-
-    def inject(self, manifest):
-        command = [self.programs / "kubectl-imds", "inject", "--strict", "--settings", self.settings, "-f", "-"]
-        return subprocess.run(command, input=manifest, capture_output=True, text=True, check=True).stdout
-
-    def injected(self, manifest):
-        """A Pod that is injected and played; with the injected manifest."""
-        injected = self.inject(manifest)
-        return self.podman.pod(kubelet.prepared(injected, self.token_folder, HOST)), injected
-
-
 def documents(log):
     """The credentials that a client has told of, as (version, uid, document)."""
     return [(version, int(uid), json.loads(text)) for version, uid, text in re.findall(r"^(v\d) uid=(\d+) (\{.*\})$", log, re.MULTILINE)]
@@ -121,15 +47,6 @@ def documents(log):
 
 def got_credentials(log, uid):
     return {version for version, of, document in documents(log) if of == uid and document["Code"] == "Success"} == {"v1", "v2"}
-
-
-def get(url):
-    """Status and body."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
 
 
 def gets_credentials(pod, name):
@@ -142,22 +59,18 @@ def the_seed(node):
     """The manifest of GKE on AWS's page, with our client in nginx's place."""
     manifest = (ROOT / "examples" / "pod.yaml").read_text()
     assert manifest.count("image: nginx") == 1
-    playing, injected = node.injected(manifest.replace("image: nginx", "image: localhost/imds-client:test"))
-    with playing as pod:
-        probes, gate = kubelet.probes(injected, EMULATOR)
-        started = pod.exec(EMULATOR, *gate)
-        check("seed: the start gate opens", started.returncode == 0, started.stderr)
-        ok, seen = gets_credentials(pod, "nginx")
-        check("seed: whoever starts after it has credentials at once", ok, seen + pod.log(EMULATOR))
+    with node.injected(manifest.replace("image: nginx", "image: localhost/imds-client:test"), "native") as (pod, injected):
         wait_until("the seed's credentials", lambda: got_credentials(pod.log("nginx"), 0), seen=lambda: pod.log("nginx")[-600:] + pod.log(EMULATOR))
         check("seed: the app, as uid 0, has credentials by IMDSv1 and IMDSv2", True)
-        answers = {path: get(f"http://{pod.address}:{port}{path}") for port, path in probes}
-        check("seed: the probes' paths say yes", all(status == 200 for status, _ in answers.values()), answers)
+        check("seed: from its first request on", "failed" not in pod.log("nginx"), pod.log("nginx")[:600])
+        emulator = kubelet.container_of(injected, EMULATOR)
+        answers = {probe: kubelet.ask(pod, emulator[probe]) for probe in ("startupProbe", "livenessProbe")}
+        check("seed: the probes say yes", all(status == 200 for status, _ in answers.values()), answers)
         redirect_is_confined(pod)
         emulator_is_confined(pod)
         token_is_the_emulators_own(node, pod)
         nothing_leaves(node, pod)
-        recovers(pod, gate)
+        recovers(pod, emulator)
 
 
 def redirect_is_confined(pod):
@@ -201,7 +114,7 @@ def nothing_leaves(node, pod):
     secrets = {document[key] for _, _, document in documents(pod.log("nginx")) for key in ("AccessKeyId", "SecretAccessKey", "Token")}
     check("the secrets to look for are known", len(secrets) >= 3)
     check("log: no credential", not any(secret in pod.log(EMULATOR) for secret in secrets))
-    with node.podman.pod((HERE / "neighbour.yaml").read_text()) as neighbour:
+    with node.uninjected((HERE / "neighbour.yaml").read_text()) as neighbour:
         scan = [sys.executable, HERE / "scan.py", pod.address]
         from_host = subprocess.run(scan, capture_output=True, text=True, timeout=300)
         from_pod = neighbour.inside_network(*scan)
@@ -210,7 +123,7 @@ def nothing_leaves(node, pod):
         itself = json.loads(pod.inside_network(sys.executable, HERE / "scan.py", "127.0.0.1").stdout)
         check("the scan sees what is open (on the Pod's own loopback)", {1338, 1339} <= set(itself), itself)
         paths = ("/livez", "/readyz", "/startupz", "/metrics", "/", CREDENTIALS, "/latest/api/token")
-        bodies = {path: get(f"http://{pod.address}:{ADMIN_PORT}{path}") for path in paths}
+        bodies = {path: kubelet.get(f"http://{pod.address}:{ADMIN_PORT}{path}") for path in paths}
         told = [path for path, (_, body) in bodies.items() if any(secret in body for secret in secrets)]
         check("the open port tells no credential", not told and bodies[CREDENTIALS][0] == 404, bodies)
         outside = neighbour.exec("app", "/ask", "GET", CREDENTIALS)
@@ -237,53 +150,71 @@ def routed_through(neighbour, pod, address, port):
     return done.stdout + done.stderr
 
 
-def recovers(pod, gate):
+def recovers(pod, emulator):
     before = pod.pid(EMULATOR)
     os.kill(before, signal.SIGKILL)
     wait_until("the emulator is started anew", lambda: pod.pid(EMULATOR) not in (0, before))
     check("killed: it is started anew", True)
-    # podman says "running" a moment before one can go in.
-    wait_until("the start gate", lambda: pod.exec(EMULATOR, *gate).returncode == 0, seen=lambda: pod.log(EMULATOR))
+    wait_until("it has started", lambda: kubelet.is_well(pod, emulator["startupProbe"]), seen=lambda: pod.log(EMULATOR))
     ok, seen = gets_credentials(pod, "nginx")
     check("killed: the app gets credentials again", ok, seen + pod.log(EMULATOR))
 
 
-def two_users(node):
-    manifest = (HERE / "two-users.yaml").read_text()
-    playing, injected = node.injected(manifest)
-    with playing as pod:
+def two_users(node, form):
+    """An init container of the user's own, containers of different users, and the end of a Pod, in this form of the sidecar."""
+    with node.injected((HERE / "two-users.yaml").read_text(), form) as (pod, injected):
         setup = pod.log("setup")
-        # The classic form starts no sidecar before the user's init containers (docs/annotations.md): refused, not the node's.
-        check("classic: a user's init container finds no emulator yet", pod.told("setup") == ["no credentials"] * 2 and "refused" in setup, setup)
-        check("classic: and is cut off from the node's IMDS", NODE_ROLE not in setup, setup)
+        if form == "native":
+            check("native: a user's init container has credentials by IMDSv1 and IMDSv2", got_credentials(setup, 0), setup)
+        else:
+            # This form starts no sidecar before the user's init containers (docs/annotations.md): refused, not the node's.
+            check("classic: a user's init container finds no emulator yet", pod.told("setup") == ["no credentials"] * 2 and "refused" in setup, setup)
+            check("classic: and is cut off from the node's IMDS", NODE_ROLE not in setup, setup)
         for name, uid in (("root", 0), ("nobody", 65534)):
             wait_until(f"credentials for {name}", lambda: got_credentials(pod.log(name), uid), seen=lambda: pod.log(name))
-            check(f"a container as uid {uid} has credentials by IMDSv1 and IMDSv2", True)
+            check(f"{form}: a container as uid {uid} has credentials by IMDSv1 and IMDSv2", "failed" not in pod.log(name), pod.log(name)[:600])
         keys = {document["AccessKeyId"] for name in ("root", "nobody") for _, _, document in documents(pod.log(name))}
-        check("both have the same credentials: one exchange served all", len(keys) == 1, keys)
-        stops_cleanly(pod, injected)
+        check(f"{form}: both have the same credentials: one exchange served all", len(keys) == 1, keys)
+        stops_cleanly(pod, injected, form)
 
 
-def stops_cleanly(pod, injected):
-    """All containers are told to stop at once, as kubelet does, and the app asks on for 4 seconds."""
-    emulator = pod.pid(EMULATOR)
-    apps = [pod.pid(name) for name in ("root", "nobody")]
+def without_netfilter(node):
+    """The same with the address on the Pod's own `lo`, where the emulator listens on port 80 and has no capability for it."""
+    manifest = (HERE / "two-users.yaml").read_text()
+    role = "  annotations:\n"
+    assert manifest.count(role) == 1
+    manifest = manifest.replace(role, role + '    gkemulticloud.googleapis.com/aws-imds-emulator-interception: "address"\n')
+    with node.injected(manifest, "native") as (pod, _):
+        for name, uid in (("root", 0), ("nobody", 65534)):
+            wait_until(f"credentials for {name}", lambda: got_credentials(pod.log(name), uid), seen=lambda: pod.log(name) + pod.log(EMULATOR))
+            check(f"interception address: a container as uid {uid} has credentials by IMDSv1 and IMDSv2", True)
+        redirect_is_confined(pod)
+        emulator_is_confined(pod)
+        rules = pod.inside_network("nft", "list", "ruleset")
+        check("interception address: no packet rule in the Pod", rules.returncode == 0 and not rules.stdout.strip(), rules.stdout + rules.stderr)
+
+
+def stops_cleanly(pod, injected, form):
+    """kubelet tells all ordinary containers to stop at once, and native sidecars when those have ended. The app asks on for 4 seconds."""
+    pids = {name: pod.pid(name) for name in (EMULATOR, "root", "nobody")}
     asked = {name: len(pod.told(name)) for name in ("root", "nobody")}
     period = int(re.search(r"terminationGracePeriodSeconds: (\d+)", injected)[1])
     begun = time.monotonic()
-    # One signal each: to the emulator, a second one means "at once". (`podman pod stop` tells one container after the other.)
-    for pid in (emulator, *apps):
-        os.kill(pid, signal.SIGTERM)
-    wait_until("all have ended", lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in (emulator, *apps)), seconds=period)
+    for names in ([("root", "nobody"), (EMULATOR,)] if form == "native" else [tuple(pids)]):
+        # One signal each: to the emulator, a second one means "at once". (`podman pod stop` tells one container after the other.)
+        for name in names:
+            os.kill(pids[name], signal.SIGTERM)
+        gone = lambda: not any(pathlib.Path(f"/proc/{pids[name]}").exists() for name in names)
+        wait_until(f"{names} have ended", gone, seconds=period)
     took = time.monotonic() - begun
     for name in ("root", "nobody"):
         after = pod.told(name)[asked[name]:]
         answers = [line for line in after if line.startswith("v")]
         whole = "ended" in after and "asked to stop" in after and len(answers) > 10
-        check(f"stop: {name} asks on, {len(answers)} times, and each time gets credentials", whole and not any("failed" in line for line in answers), "\n".join(after[-12:]) + "\n" + pod.log(EMULATOR))
-    codes = {name: pod.podman.inspect(pod.container(name))["State"]["ExitCode"] for name in (EMULATOR, "root", "nobody")}
-    check("stop: nobody had to be killed", set(codes.values()) == {0}, codes)
-    check(f"stop: within the grace period of {period} s ({took:.1f} s)", took < period, took)
+        check(f"{form}: told to stop, {name} asks on, {len(answers)} times, and each time gets credentials", whole and not any("failed" in line for line in answers), "\n".join(after[-12:]) + "\n" + pod.log(EMULATOR))
+    codes = {name: pod.podman.inspect(pod.container(name))["State"]["ExitCode"] for name in pids}
+    check(f"{form}: nobody had to be killed", set(codes.values()) == {0}, codes)
+    check(f"{form}: all have ended within the grace period of {period} s ({took:.1f} s)", took < period, took)
 
 
 def main():
@@ -291,7 +222,9 @@ def main():
     with contextlib.ExitStack() as stack:
         node = Node(stack, image, programs)
         the_seed(node)
-        two_users(node)
+        for form in ("native", "classic"):
+            two_users(node, form)
+        without_netfilter(node)
     print(f"pods: {passed} passed, {failed} failed")
     sys.exit(bool(failed))
 
