@@ -15,6 +15,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
+use crate::key::{InvalidJwks, PublicKey, read_jwks};
 use crate::random;
 
 /// Where the discovery document stands. Source: OIDC Discovery 1.0.
@@ -72,12 +73,26 @@ pub struct Issuer {
     keys: RwLock<Vec<SigningKey>>,
 }
 
-/// A key that tokens are verified with.
+/// An issuer of others, as STS knows one: its URL and the keys that it has published. A cluster's API server, for example.
 #[derive(Debug, Clone)]
-pub(crate) struct PublicKey {
-    pub(crate) id: String,
-    /// The uncompressed point: 0x04, x, y.
-    pub(crate) point: Vec<u8>,
+pub struct ForeignIssuer {
+    url: String,
+    keys: Vec<PublicKey>,
+}
+
+impl ForeignIssuer {
+    /// From `iss` and a JWK set, as `kubectl get --raw /openid/v1/jwks` prints it.
+    pub fn new(url: &str, jwks: &str) -> Result<Self, InvalidJwks> {
+        Ok(Self { url: url.to_owned(), keys: read_jwks(jwks)? })
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn public_keys(&self) -> Vec<PublicKey> {
+        self.keys.clone()
+    }
 }
 
 impl Issuer {
@@ -144,8 +159,8 @@ impl Issuer {
 
     /// The keys that tokens may be signed with, as a JWK set.
     pub fn jwks(&self) -> Value {
-        let keys: Vec<Value> = self.public_keys().iter().map(PublicKey::jwk).collect();
-        json!({ "keys": keys })
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        json!({ "keys": keys.iter().map(SigningKey::jwk).collect::<Value>() })
     }
 
     pub(crate) fn public_keys(&self) -> Vec<PublicKey> {
@@ -184,7 +199,7 @@ impl SigningKey {
         // Kubernetes: the SHA-256 of the public key's DER form, base64url.
         let spki: Vec<u8> = P256_SPKI_PREFIX.iter().chain(&point).copied().collect();
         let id = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, &spki));
-        Self { pair, public: PublicKey { id, point } }
+        Self { pair, public: PublicKey::p256(id, point) }
     }
 
     /// JWS compact serialization. Kubernetes' header has no `typ`.
@@ -201,16 +216,15 @@ impl SigningKey {
             .expect("signing needs nothing but the kernel's random numbers");
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
-}
 
-impl PublicKey {
     fn jwk(&self) -> Value {
         // 0x04, then two coordinates of 32 bytes each.
-        let (x, y) = self.point.get(1..).unwrap_or_default().split_at_checked(32).unwrap_or_default();
+        let point = self.pair.public_key().as_ref();
+        let (x, y) = point.get(1..).unwrap_or_default().split_at_checked(32).unwrap_or_default();
         json!({
             "use": "sig",
             "kty": "EC",
-            "kid": self.id,
+            "kid": self.public.id,
             "crv": "P-256",
             "alg": "ES256",
             "x": URL_SAFE_NO_PAD.encode(x),

@@ -1,9 +1,10 @@
 //! An STS for local use: really checks tokens, issues plainly fake keys, fails on request.
 //!
 //! [`LocalSts::start`] serves AWS's `AssumeRoleWithWebIdentity` over HTTPS with a certificate authority of its own, together
-//! with the OIDC issuer of the tokens that it accepts. What is checked is what AWS checks: the token's signature,
-//! issuer, time and audience, the role's trust, every parameter; what is answered is AWS's own XML and errors. Nothing of it
-//! guards anything: the keys open nothing, and whoever reaches the listener may set faults.
+//! with the OIDC issuer of the tokens that it accepts; or it accepts those of a [`ForeignIssuer`], such as a cluster. What
+//! is checked is what AWS checks: the token's signature, issuer, time and audience, the role's trust, every parameter;
+//! what is answered is AWS's own XML and errors. Nothing of it guards anything: the keys open nothing, and whoever reaches
+//! the listener may set faults.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -21,6 +22,7 @@ mod door;
 mod exchange;
 mod fault;
 mod issuer;
+mod key;
 mod projection;
 mod random;
 mod refusal;
@@ -33,7 +35,8 @@ mod verify;
 
 pub use exchange::{Exchange, Outcome};
 pub use fault::Fault;
-pub use issuer::{CONFIGURATION_PATH, Claims, Issuer, JWKS_PATH};
+pub use issuer::{CONFIGURATION_PATH, Claims, ForeignIssuer, Issuer, JWKS_PATH};
+pub use key::InvalidJwks;
 pub use projection::Projection;
 pub use tls::Certificate;
 pub use token_file::{Mode, TokenFile};
@@ -63,19 +66,22 @@ pub struct Config {
     pub transport: Transport,
     /// The audience that a token must have.
     pub audience: String,
+    /// Whose tokens are accepted, in place of those of its own issuer.
+    pub foreign_issuer: Option<ForeignIssuer>,
     /// The roles that exist.
     pub roles: Vec<Role>,
     /// A token file to write before anything is served, and to keep fresh.
     pub token: Option<Projection>,
 }
 
-/// HTTPS on a free port of 127.0.0.1, the contract's audience, no role and no token file.
+/// HTTPS on a free port of 127.0.0.1, the contract's audience, its own issuer, no role and no token file.
 impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             transport: Transport::Https { names: Vec::new() },
             audience: TOKEN_AUDIENCE.to_owned(),
+            foreign_issuer: None,
             roles: Vec::new(),
             token: None,
         }
@@ -125,7 +131,7 @@ impl LocalSts {
     ///
     /// An error means: no runtime here, the address can't be had, a name is no DNS name, or the token can't be written.
     pub fn start(config: Config) -> io::Result<Self> {
-        let Config { listen, transport, audience, roles, token } = config;
+        let Config { listen, transport, audience, foreign_issuer, roles, token } = config;
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         let door = Door::open_at(listen, &runtime)?;
         let host = match door.address().ip() {
@@ -149,7 +155,7 @@ impl LocalSts {
         let server = Arc::new(Server {
             door,
             tls,
-            sts: Sts::new(Issuer::new(&url), audience, roles),
+            sts: Sts::new(Issuer::new(&url), foreign_issuer, audience, roles),
             projected: token.map(Projected::new).transpose()?,
             exchanges: Mutex::default(),
             fault: Mutex::new(CurrentFault::default()),
@@ -162,7 +168,7 @@ impl LocalSts {
         Ok(Self { server, url, tasks })
     }
 
-    /// `https://ADDRESS:PORT`, without a slash at its end: both the STS endpoint and the tokens' `iss`.
+    /// `https://ADDRESS:PORT`, without a slash at its end: both the STS endpoint and its own tokens' `iss`.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -172,7 +178,7 @@ impl LocalSts {
         self.server.tls.as_ref().map(Tls::ca_pem)
     }
 
-    /// The issuer of the tokens that are accepted.
+    /// Its own issuer: that of the tokens that are accepted, unless it was told of a foreign one.
     pub fn issuer(&self) -> &Issuer {
         &self.server.sts.issuer
     }

@@ -44,7 +44,7 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         let _ = fs::remove_file(state.join(stale));
     }
 
-    let sts = LocalSts::start(options.config()).context("can't start")?;
+    let sts = LocalSts::start(options.config()?).context("can't start")?;
     if options.fault != Fault::None {
         sts.set_fault(options.fault.clone());
     }

@@ -1,14 +1,16 @@
 //! The command line of `local-sts`.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use imds_contract::pod::TOKEN_AUDIENCE;
 use imds_contract::{RoleArn, SessionDuration};
-use imds_local_sts::{Claims, Config, Fault, Mode, Projection, Role, Transport};
+use imds_local_sts::{Claims, Config, Fault, ForeignIssuer, Mode, Projection, Role, Transport};
 
 /// An STS for local use: really checks web identity tokens, issues plainly fake keys, fails on request.
 ///
@@ -22,7 +24,7 @@ pub(crate) struct Options {
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
 
-    /// A role, and the service account that it trusts; repeatable. The token is the first one's.
+    /// A role, and the service account that it trusts; repeatable. The token file's is the first one's.
     #[arg(long = "role", required = true, value_name = "ARN=NAMESPACE:SERVICEACCOUNT")]
     roles: Vec<Trust>,
 
@@ -46,6 +48,19 @@ pub(crate) struct Options {
     #[arg(long, default_value = "0600")]
     token_mode: TokenMode,
 
+    /// Accept the tokens of this issuer (their `iss`), a cluster's for example, and mint none.
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "jwks",
+        conflicts_with_all = ["subject", "pod", "token_lifetime", "token_mode"]
+    )]
+    issuer: Option<String>,
+
+    /// That issuer's keys; a cluster's are what `kubectl get --raw /openid/v1/jwks` prints. Read once.
+    #[arg(long, value_name = "FILE", requires = "issuer")]
+    jwks: Option<PathBuf>,
+
     /// The audience of the tokens that are minted and accepted.
     #[arg(long, default_value = TOKEN_AUDIENCE)]
     audience: String,
@@ -68,9 +83,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// What the library is to do. There is at least one role, else clap has refused.
-    pub(crate) fn config(&self) -> Config {
-        let first = self.roles.first().map(|trust| &trust.trusted);
+    /// What the library is to do; an error where the issuer's keys can't be read.
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+        let foreign_issuer = self.foreign_issuer()?;
+        // There is at least one role, else clap has refused. Where others mint, a token of ours would open nothing.
+        let first = self.roles.first().map(|trust| &trust.trusted).filter(|_| foreign_issuer.is_none());
         let token = self.subject.as_ref().or(first).map(|account| Projection {
             directory: self.state.join("token"),
             mode: self.token_mode.into(),
@@ -84,7 +101,7 @@ impl Options {
             max_session: self.max_session_duration,
             ..Role::new(arn.clone(), &trusted.namespace, &trusted.name)
         };
-        Config {
+        Ok(Config {
             listen: self.listen,
             transport: if self.plain_http {
                 Transport::Http
@@ -92,9 +109,19 @@ impl Options {
                 Transport::Https { names: self.names.clone() }
             },
             audience: self.audience.clone(),
+            foreign_issuer,
             roles: self.roles.iter().map(role).collect(),
             token,
-        }
+        })
+    }
+
+    fn foreign_issuer(&self) -> anyhow::Result<Option<ForeignIssuer>> {
+        let (Some(url), Some(file)) = (&self.issuer, &self.jwks) else { return Ok(None) };
+        let issuer = fs::read_to_string(file)
+            .map_err(anyhow::Error::from)
+            .and_then(|jwks| Ok(ForeignIssuer::new(url, &jwks)?))
+            .with_context(|| format!("--jwks {}", file.display()))?;
+        Ok(Some(issuer))
     }
 }
 
@@ -167,7 +194,7 @@ mod tests {
     #[test]
     fn a_role_name_may_hold_an_equals_sign() {
         let options = parse(&["--role", "arn:aws:iam::123456789012:role/a=b=default:web"]).unwrap();
-        let config = options.config();
+        let config = options.config().unwrap();
         assert_eq!(config.roles[0].arn.name(), "a=b");
         assert_eq!(config.roles[0].subjects, ["system:serviceaccount:default:web"]);
         assert_eq!(config.token.unwrap().claims.subject(), "system:serviceaccount:default:web");
@@ -177,7 +204,7 @@ mod tests {
     fn the_token_may_name_somebody_whom_no_role_trusts() {
         let arguments =
             ["--role", "arn:aws:iam::123456789012:role/r=default:web", "--subject", "default:evil"];
-        let token = parse(&arguments).unwrap().config().token.unwrap();
+        let token = parse(&arguments).unwrap().config().unwrap().token.unwrap();
         assert_eq!(token.claims.subject(), "system:serviceaccount:default:evil");
     }
 
@@ -191,6 +218,9 @@ mod tests {
             (&["--role", "nonsense=default:web"], "arn:aws:iam::123456789012:role/my-example-role"),
             (&["--role", role, "--fault", "sulk"], "near-expiry=TIME"),
             (&["--role", role, "--max-session-duration", "60"], "900 to 43200"),
+            (&["--role", role, "--issuer", "https://i"], "--jwks <FILE>"),
+            (&["--role", role, "--jwks", "j"], "--issuer <URL>"),
+            (&["--role", role, "--issuer", "https://i", "--jwks", "j", "--subject", "a:b"], "--subject"),
         ] {
             let error = parse(arguments).unwrap_err().to_string();
             assert!(error.contains(form), "{error}");

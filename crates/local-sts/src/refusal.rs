@@ -24,7 +24,7 @@ pub(crate) enum Refusal {
     DurationOverMaximum,
     /// `ProviderId` belongs to OAuth 2.0 tokens, never to OIDC ones. Words ours.
     ProviderId,
-    /// The token is no JWT signed with ES256.
+    /// The token is no JWT signed with ES256 or RS256.
     NotAJwt,
     /// The token's issuer isn't the one that this STS knows.
     UnknownIssuer { issuer: String },

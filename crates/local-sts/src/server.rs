@@ -3,7 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST /` | `AssumeRoleWithWebIdentity` |
-//! | `GET /.well-known/openid-configuration`, `GET /openid/v1/jwks` | the token issuer's documents |
+//! | `GET /.well-known/openid-configuration`, `GET /openid/v1/jwks` | its own issuer's documents |
 //! | `POST /_local/fault` (a word of [`Fault`]) | sets the fault |
 //! | `POST /_local/token/rotate` | mints a new token into the token file |
 //! | `GET /_local/exchanges` | what became of each request for credentials, as JSON |

@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::refusal::Refusal;
 use crate::request::Form;
 use crate::verify::{self, Provider};
-use crate::{Issuer, Role};
+use crate::{ForeignIssuer, Issuer, Role};
 
 /// The name of a role that nobody asks for: see [`Fault::WrongRole`].
 const WRONG_ROLE: &str = "another-role";
@@ -20,6 +20,8 @@ const WRONG_ROLE: &str = "another-role";
 /// The issuer that is trusted, the roles, and how many credentials were issued.
 pub(crate) struct Sts {
     pub(crate) issuer: Issuer,
+    /// Trusted in the other one's place, where there is one.
+    foreign: Option<ForeignIssuer>,
     audience: String,
     roles: Vec<Role>,
     issued: AtomicU32,
@@ -42,8 +44,13 @@ struct Spoilt<'a> {
 }
 
 impl Sts {
-    pub(crate) fn new(issuer: Issuer, audience: String, roles: Vec<Role>) -> Self {
-        Self { issuer, audience, roles, issued: AtomicU32::new(0) }
+    pub(crate) fn new(
+        issuer: Issuer,
+        foreign: Option<ForeignIssuer>,
+        audience: String,
+        roles: Vec<Role>,
+    ) -> Self {
+        Self { issuer, foreign, audience, roles, issued: AtomicU32::new(0) }
     }
 
     /// Decides what to reply, and how that is remembered.
@@ -104,8 +111,11 @@ impl Sts {
         now: SystemTime,
     ) -> Result<(Answer, SystemTime), Refusal> {
         let asked = form.check()?;
-        let keys = self.issuer.public_keys();
-        let provider = Provider { issuer: self.issuer.url(), keys: &keys, audience: &self.audience };
+        let (issuer, keys) = match &self.foreign {
+            Some(foreign) => (foreign.url(), foreign.public_keys()),
+            None => (self.issuer.url(), self.issuer.public_keys()),
+        };
+        let provider = Provider { issuer, keys: &keys, audience: &self.audience };
         let identity = verify::token(&asked.token, &provider, now)?;
         let role = verify::role(&self.roles, &asked.role_arn, &identity, asked.duration)?;
 
@@ -118,7 +128,7 @@ impl Sts {
             role_name: spoilt.role_name.unwrap_or(role.arn.name()),
             session_name: &asked.session_name,
             identity: &identity,
-            issuer: self.issuer.url(),
+            issuer,
         });
         Ok((answer, expiration))
     }

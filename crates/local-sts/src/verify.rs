@@ -8,11 +8,11 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use imds_contract::RoleArn;
-use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use serde_json::Value;
 
 use crate::Role;
-use crate::issuer::{PublicKey, seconds};
+use crate::issuer::seconds;
+use crate::key::{Algorithm, PublicKey};
 use crate::refusal::Refusal;
 
 /// What STS knows of the issuer: an IAM OIDC identity provider.
@@ -35,9 +35,8 @@ pub(crate) fn token(raw: &str, provider: &Provider<'_>, now: SystemTime) -> Resu
     let (header, claims) = signed.split_once('.').ok_or(Refusal::NotAJwt)?;
     let (header, claims) = (json(header)?, json(claims)?);
     let signature = decode(signature)?;
-    if header.get("alg").and_then(Value::as_str) != Some("ES256") {
-        return Err(Refusal::NotAJwt);
-    }
+    let algorithm =
+        header.get("alg").and_then(Value::as_str).and_then(Algorithm::named).ok_or(Refusal::NotAJwt)?;
 
     let issuer = claims.get("iss").and_then(Value::as_str).ok_or(Refusal::MissingClaim("iss"))?;
     if issuer != provider.issuer {
@@ -45,9 +44,9 @@ pub(crate) fn token(raw: &str, provider: &Provider<'_>, now: SystemTime) -> Resu
     }
     let id = header.get("kid").and_then(Value::as_str);
     let key = provider.keys.iter().find(|key| Some(&*key.id) == id).ok_or(Refusal::UnknownKey)?;
-    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &key.point)
-        .verify(signed.as_bytes(), &signature)
-        .map_err(|_| Refusal::BadSignature)?;
+    if !key.verifies(algorithm, signed.as_bytes(), &signature) {
+        return Err(Refusal::BadSignature);
+    }
 
     let now = seconds(now);
     let expiry = claims.get("exp").and_then(Value::as_u64).ok_or(Refusal::MissingClaim("exp"))?;
@@ -99,7 +98,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{Claims, Issuer};
+    use crate::{Claims, ForeignIssuer, Issuer};
 
     const ISSUER: &str = "https://127.0.0.1:8443";
     const AUDIENCE: &str = "sts.amazonaws.com";
@@ -197,6 +196,35 @@ mod tests {
             assert_eq!((refusal.code(), refusal.status().as_u16()), (code, 400), "{what}");
         }
         assert_eq!(Refusal::WrongAudience.to_string(), "Incorrect token audience");
+    }
+
+    #[test]
+    fn a_clusters_own_token_is_verified_with_the_keys_that_it_publishes() {
+        const CLUSTER: &str = "https://kubernetes.default.svc";
+        let good = include_str!("../tests/fixtures/token");
+        let jwks = include_str!("../tests/fixtures/jwks.json");
+        let cluster = ForeignIssuer::new(CLUSTER, jwks).unwrap();
+        let another = ForeignIssuer::new(CLUSTER, &Issuer::new(CLUSTER).jwks().to_string()).unwrap();
+        let check = |issuer: &ForeignIssuer, token: &str| {
+            let keys = issuer.public_keys();
+            let now = UNIX_EPOCH + Duration::from_hours(500_000);
+            super::token(token, &Provider { issuer: issuer.url(), keys: &keys, audience: AUDIENCE }, now)
+        };
+        assert_eq!(check(&cluster, good).unwrap().subject, "system:serviceaccount:demo:my-sa");
+        assert_eq!(check(&another, good), Err(Refusal::UnknownKey));
+
+        let [header, body, signature] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
+        let kid = json(header).unwrap()["kid"].clone();
+        let other_algorithm = URL_SAFE_NO_PAD.encode(json!({ "alg": "ES256", "kid": kid }).to_string());
+        let claims = json!({ "iss": CLUSTER, "sub": "system:serviceaccount:kube-system:admin" });
+        let other_body = URL_SAFE_NO_PAD.encode(claims.to_string());
+        for (what, token) in [
+            ("another body", format!("{header}.{other_body}.{signature}")),
+            ("another algorithm", format!("{other_algorithm}.{body}.{signature}")),
+            ("no signature", format!("{header}.{body}.")),
+        ] {
+            assert_eq!(check(&cluster, &token), Err(Refusal::BadSignature), "{what}");
+        }
     }
 
     #[test]

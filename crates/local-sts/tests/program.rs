@@ -7,9 +7,10 @@ mod client;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use client::{Client, ROLE};
+use imds_local_sts::{Claims, Issuer};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A running program, ended when the test ends.
@@ -80,6 +81,34 @@ async fn a_token_lives_as_long_as_it_is_told_and_is_renewed_in_time() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(client.exchange(&first, &[]).await.element("Code"), "ExpiredTokenException");
+}
+
+#[tokio::test]
+async fn told_of_a_cluster_it_takes_that_ones_tokens_and_mints_none() {
+    let state = tempfile::tempdir().unwrap();
+    let jwks = state.path().join("jwks.json");
+    let cluster = Issuer::new("https://kubernetes.default.svc");
+    fs::write(&jwks, cluster.jwks().to_string()).unwrap();
+    let with_jwks = || {
+        let mut command = command(state.path());
+        command.args(["--issuer", cluster.url()]).arg("--jwks").arg(&jwks);
+        command
+    };
+    let (program, _) = start(&mut with_jwks());
+    let url = fs::read_to_string(state.path().join("url")).unwrap();
+    let client = Client::new(&url, Some(&fs::read_to_string(state.path().join("ca.pem")).unwrap()));
+    let lifetime = Duration::from_hours(24 * 365 * 200);
+    let claims = Claims { lifetime, ..Claims::new("default", "web", "nginx") };
+    let token = cluster.mint(&claims, SystemTime::UNIX_EPOCH);
+    assert_eq!(client.exchange(&token, &[]).await.status(), 200);
+    assert!(!state.path().join("token").exists());
+    drop(program);
+
+    fs::write(&jwks, "{}").unwrap();
+    let failed = with_jwks().stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(said.contains("jwks.json: this is no JWK set; accepted:"), "{said}");
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use client::{Answer, Client, ROLE};
 use imds_local_sts::{
-    CONFIGURATION_PATH, Certificate, Claims, Config, Issuer, LocalSts, Mode, Outcome, Projection, Role,
-    Transport,
+    CONFIGURATION_PATH, Certificate, Claims, Config, ForeignIssuer, Issuer, LocalSts, Mode, Outcome,
+    Projection, Role, Transport,
 };
 
 /// Good whenever the test runs: no clock needed.
@@ -120,6 +120,22 @@ async fn the_issuers_documents_lead_to_the_key_of_its_tokens() {
     assert_eq!(client.exchange(&token, &[]).await.status(), 200, "the old key still verifies");
     sts.issuer().drop_old_keys();
     assert_eq!(client.exchange(&token, &[]).await.error().1, "InvalidIdentityToken");
+}
+
+#[tokio::test]
+async fn a_foreign_issuers_tokens_are_accepted_in_place_of_its_own() {
+    let cluster = Issuer::new("https://kubernetes.default.svc");
+    let foreign = ForeignIssuer::new(cluster.url(), &cluster.jwks().to_string()).unwrap();
+    let config = Config { roles: vec![role()], foreign_issuer: Some(foreign), ..Config::default() };
+    let sts = LocalSts::start(config).unwrap();
+    let client = Client::new(sts.url(), sts.ca_pem().as_deref());
+
+    let answer = client.exchange(&cluster.mint(&claims(), SystemTime::UNIX_EPOCH), &[]).await;
+    let provider = "arn:aws:iam::123456789012:oidc-provider/kubernetes.default.svc";
+    assert_eq!((answer.status(), &*answer.element("Provider")), (200, provider));
+    let own = client.exchange(&sts.issuer().mint(&claims(), SystemTime::UNIX_EPOCH), &[]).await;
+    let said = format!("No OpenIDConnect provider found in your account for {}", sts.url());
+    assert_eq!(own.error(), (400, "InvalidIdentityToken".to_owned(), said));
 }
 
 #[tokio::test]
