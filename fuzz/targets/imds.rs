@@ -1,20 +1,23 @@
 //! A request to IMDS, a line each: method, path, session token (`valid` and `expired` stand for real ones), TTL,
-//! `X-Forwarded-For`. It never panics, and secrets are in the document alone, for those who may read it.
+//! `X-Forwarded-For`, `Authorization` (`valid` too), `Host`. It never panics, and secrets are in the document alone, for
+//! those who may read it.
 #![no_main]
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
-use imds_contract::HttpTokens;
+use imds_contract::{HttpTokens, Metadata};
 use imds_emulator::clock::Now;
 use imds_emulator::credentials::Credentials;
-use imds_emulator::imds::{Answer, Asked, Class, Imds, Request};
+use imds_emulator::imds::{Answer, Asked, Class, Facts, Imds, Request, Tree};
 use imds_emulator::token::{LONGEST_TTL, TokenKey, Ttl};
 use imds_sts::{Answer as StsAnswer, Credentials as StsCredentials, Secret};
 use libfuzzer_sys::fuzz_target;
 
 const SECRETS: [&str; 2] = ["EXAMPLE/secret+key", "EXAMPLE//session+token=="];
+/// Opens the container credentials endpoint.
+const AUTHORIZATION: &str = "container-authorization";
 const HOUR: Duration = Duration::from_hours(1);
 static NOW: LazyLock<Now> = LazyLock::new(|| Now {
     wall: SystemTime::UNIX_EPOCH + Duration::from_hours(500_000),
@@ -26,21 +29,15 @@ static REQUIRED: LazyLock<Service> = LazyLock::new(|| Service::new(HttpTokens::R
 static CREDENTIALS: LazyLock<Credentials> = LazyLock::new(credentials);
 
 fuzz_target!(|input: &[u8]| {
-    let mut lines = input.splitn(5, |byte| *byte == b'\n');
-    let mut next = || lines.next().unwrap_or_default();
-    let Ok(method) = Method::from_bytes(next()) else { return };
-    let Ok(path) = str::from_utf8(next()) else { return };
-    let (token, ttl, forwarded) = (next(), next(), !next().is_empty());
-    let (token, ttl) =
-        (Some(token).filter(|token| !token.is_empty()), Some(ttl).filter(|ttl| !ttl.is_empty()));
+    let mut lines = input.splitn(7, |byte| *byte == b'\n');
+    let mut next = || lines.next().filter(|line| !line.is_empty());
+    let Ok(method) = Method::from_bytes(next().unwrap_or_default()) else { return };
+    let Ok(path) = str::from_utf8(next().unwrap_or_default()) else { return };
+    let (token, ttl, forwarded, authorization, host) = (next(), next(), next().is_some(), next(), next());
     for service in [&*OPTIONAL, &*REQUIRED] {
-        service.check(&Request {
-            method: &method,
-            path,
-            token: token.map(|token| service.token(token)),
-            ttl,
-            forwarded,
-        });
+        let token = token.map(|token| service.token(token));
+        let authorization = authorization.map(|value| if value == b"valid" { AUTHORIZATION.as_bytes() } else { value });
+        service.check(&Request { token, ttl, forwarded, host, authorization, ..Request::new(&method, path) });
     }
 });
 
@@ -59,7 +56,14 @@ impl Service {
         let ttl = Ttl::parse(b"3600").expect("an hour");
         let seal = |now| key.seal(ttl, now).expect("a token");
         let (valid, expired) = (seal(NOW.boot), seal(Duration::ZERO));
-        Self { imds: Imds::new(role, http_tokens, key), http_tokens, valid, expired }
+        let facts = Facts { region: "eu-central-1".parse().ok(), ..Facts::default() };
+        let imds = Imds {
+            metadata: Tree::new(Metadata::Extended, &facts, &role, NOW.wall),
+            authorization: Some(Secret::from(AUTHORIZATION)),
+            allowed_hosts: "169.254.169.254".parse().ok(),
+            ..Imds::new(role, http_tokens, key)
+        };
+        Self { imds, http_tokens, valid, expired }
     }
 
     fn token<'a>(&'a self, token: &'a [u8]) -> &'a [u8] {
@@ -74,8 +78,12 @@ impl Service {
         let later = Now { wall: NOW.wall + HOUR, boot: NOW.boot + HOUR };
         for (credentials, now) in [(None, *NOW), (Some(&*CREDENTIALS), *NOW), (Some(&*CREDENTIALS), later)] {
             let (asked, answer) = self.imds.respond(request, credentials, now);
-            let authorized = match request.token {
-                Some(token) => token == self.valid.as_bytes(),
+            let (given, right) = match asked.class {
+                Class::Container => (request.authorization, AUTHORIZATION.as_bytes()),
+                _ => (request.token, self.valid.as_bytes()),
+            };
+            let authorized = match given {
+                Some(given) => given == right,
                 None => self.http_tokens == HttpTokens::Optional,
             };
             check_answer(request, asked, &answer, authorized && credentials.is_some() && now == *NOW);
@@ -86,9 +94,12 @@ impl Service {
 fn check_answer(request: &Request<'_>, asked: Asked, answer: &Answer, may_read: bool) {
     let body = str::from_utf8(&answer.body).expect("what IMDS says is text");
     let read = [Method::GET, Method::HEAD].contains(request.method);
-    if (asked.class, answer.status) == (Class::Document, StatusCode::OK) && read {
+    let holds_secrets = [Class::Document, Class::Container].contains(&asked.class);
+    if holds_secrets && answer.status == StatusCode::OK && read {
         assert!(SECRETS.iter().all(|secret| body.contains(secret)), "{request:?}");
-        assert!(may_read && !(request.forwarded && request.token.is_some()), "{request:?}");
+        let by_proxy = request.forwarded && (request.token.is_some() || asked.class == Class::Container);
+        assert!(may_read && !by_proxy, "{request:?}");
+        assert!(request.host.is_none_or(|host| host.starts_with(b"169.254.169.254")), "{request:?}");
     } else {
         assert!(!SECRETS.iter().any(|secret| body.contains(secret)), "{request:?}");
     }

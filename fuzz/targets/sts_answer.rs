@@ -38,7 +38,7 @@ fuzz_target!(|input: &[u8]| {
         duration: SessionDuration::DEFAULT,
         token: &Secret::from(TOKEN),
     };
-    match response::decode(&request, &reply) {
+    match response::decode(&request.into(), &reply) {
         Ok(answer) => check_answer(&answer),
         Err(failure) => check_failure(&failure),
     }

@@ -13,6 +13,16 @@ pub const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
 pub const SESSION_DURATION: &str = "IMDS_SESSION_DURATION";
 /// `--http-tokens`.
 pub const HTTP_TOKENS: &str = "IMDS_HTTP_TOKENS";
+/// `--metadata`.
+pub const METADATA: &str = "IMDS_METADATA";
+/// `--assume-role-arns`.
+pub const ASSUME_ROLE_ARNS: &str = "IMDS_ASSUME_ROLE_ARNS";
+/// `--authorization-file`.
+pub const AUTHORIZATION_FILE: &str = "IMDS_AUTHORIZATION_FILE";
+/// `--allowed-hosts`.
+pub const ALLOWED_HOSTS: &str = "IMDS_ALLOWED_HOSTS";
+/// `--hop-limit`.
+pub const HOP_LIMIT: &str = "IMDS_HOP_LIMIT";
 /// `--listen`; several addresses are separated by commas.
 pub const LISTEN: &str = "IMDS_LISTEN";
 /// `--admin-listen`.
@@ -44,13 +54,24 @@ pub const STS_REGIONAL_ENDPOINTS: &str = "AWS_STS_REGIONAL_ENDPOINTS";
 /// The IMDS endpoint variable that most current SDKs read (`interception: endpoint`).
 pub const EC2_METADATA_SERVICE_ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 
+/// The container credentials endpoint that current SDKs read, and some old ones that do not know
+/// [`EC2_METADATA_SERVICE_ENDPOINT`] (`interception: endpoint`).
+pub const CONTAINER_CREDENTIALS_FULL_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+/// The file with the value of `Authorization` for it; read anew at each request.
+pub const CONTAINER_AUTHORIZATION_TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+
 /// The Pod's name, from the downward API.
 pub const POD_NAME: &str = "IMDS_POD_NAME";
 /// The Pod's namespace, from the downward API.
 pub const POD_NAMESPACE: &str = "IMDS_POD_NAMESPACE";
 /// The Pod's service account, from the downward API.
 pub const POD_SERVICE_ACCOUNT: &str = "IMDS_POD_SERVICE_ACCOUNT";
-/// The Pod's IP addresses, from the downward API (comma separated), read by `imds-redirect`.
+/// The Pod's uid, from the downward API: the `instance-id` of `metadata: extended`.
+pub const POD_UID: &str = "IMDS_POD_UID";
+/// The zone of the Pod's node, from the downward API where the cluster copies it to the Pod (Kubernetes 1.35): the
+/// `placement/availability-zone` of `metadata: extended`.
+pub const ZONE: &str = "IMDS_AVAILABILITY_ZONE";
+/// The Pod's IP addresses, from the downward API (comma separated), read by `imds-redirect`, and for `metadata: extended`.
 pub const POD_IPS: &str = "IMDS_POD_IPS";
 /// The node's IP address, from the downward API, read by `imds-redirect` to recognise the node's own network namespace.
 pub const HOST_IP: &str = "IMDS_HOST_IP";

@@ -11,6 +11,6 @@ pub mod pod;
 pub mod value;
 
 pub use value::{
-    HttpTokens, Interception, Invalid, Metadata, Partition, Region, RoleArn, Seconds, SessionDuration,
-    SessionName, excerpt,
+    AllowedHosts, Hop, HopLimit, HttpTokens, Interception, Invalid, Metadata, Partition, Region, RoleArn,
+    RoleChain, Seconds, SessionDuration, SessionName, excerpt,
 };

@@ -10,6 +10,17 @@ pub const TOKEN_VOLUME: &str = "aws-imds-emulator-token";
 pub const TOKEN_MOUNT_PATH: &str = "/var/run/secrets/aws-imds-emulator";
 /// The name of the token file inside [`TOKEN_MOUNT_PATH`].
 pub const TOKEN_FILE_NAME: &str = "token";
+/// The volume with the value of `Authorization` for [`CONTAINER_CREDENTIALS_PATH`]: the emulator writes it, the other
+/// containers mount it to read (`interception: endpoint`).
+pub const AUTHORIZATION_VOLUME: &str = "aws-imds-emulator-authorization";
+/// Where every container mounts [`AUTHORIZATION_VOLUME`].
+pub const AUTHORIZATION_MOUNT_PATH: &str = "/var/run/secrets/aws-imds-emulator-authorization";
+/// The name of the file inside [`AUTHORIZATION_MOUNT_PATH`].
+pub const AUTHORIZATION_FILE_NAME: &str = "token";
+/// Where the emulator serves credentials in the form of ECS and EKS, beside IMDS.
+pub const CONTAINER_CREDENTIALS_PATH: &str = "/v1/credentials";
+/// The label by which Kubernetes tells a Pod its node's zone (1.35 and later). Source: KEP-4742.
+pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 /// The audience that STS expects in the token.
 pub const TOKEN_AUDIENCE: &str = "sts.amazonaws.com";
 /// The life that the token is asked for, in seconds; kubelet renews it at 80 %.

@@ -65,6 +65,15 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(1024)
 }
 
+/// Sets how many routers the answers of this listener may pass: connections inherit it.
+pub fn set_hop_limit(listener: &TcpListener, limit: u8) -> io::Result<()> {
+    match listener.local_addr()? {
+        SocketAddr::V4(_) => rustix::net::sockopt::set_ip_ttl(listener, limit.into())?,
+        SocketAddr::V6(_) => rustix::net::sockopt::set_ipv6_unicast_hops(listener, Some(limit))?,
+    }
+    Ok(())
+}
+
 /// Binds a port on every address: one socket for IPv6 and IPv4, or IPv4 alone on a machine without IPv6. The error names
 /// the address that could not be had.
 pub fn bind_everywhere(port: u16) -> Result<TcpListener, (SocketAddr, io::Error)> {
@@ -249,6 +258,24 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(5), server).await.expect("drained in time").unwrap();
         assert_eq!(idle.read(&mut [0; 8]).await.unwrap(), 0, "an idle connection is closed");
         assert!(TcpStream::connect(address).await.is_err(), "the listener is closed");
+    }
+
+    #[tokio::test]
+    async fn connections_inherit_the_hop_limit() {
+        use rustix::net::sockopt::{ip_ttl, ipv6_unicast_hops};
+        for (address, hops) in [
+            ("127.0.0.1:0", (|stream: &TcpStream| ip_ttl(stream).unwrap()) as fn(&TcpStream) -> u32),
+            ("[::1]:0", |stream| ipv6_unicast_hops(stream).unwrap().into()),
+        ] {
+            let listener = match bind(address.parse().unwrap()) {
+                Err(error) if is_absent(&error) => continue,
+                bound => bound.unwrap(),
+            };
+            set_hop_limit(&listener, 3).unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap());
+            let (accepted, _client) = tokio::join!(listener.accept(), client);
+            assert_eq!(hops(&accepted.unwrap().0), 3, "{address}");
+        }
     }
 
     #[tokio::test]

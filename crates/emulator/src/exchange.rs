@@ -1,4 +1,5 @@
-//! One exchange: the token file, read anew each time, for credentials from STS.
+//! One exchange: the token file, read anew each time, for credentials from STS; and those for the credentials of further
+//! roles, where there is a chain.
 
 use std::fmt;
 use std::fs::File;
@@ -7,8 +8,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use imds_contract::{RoleArn, SessionDuration, SessionName};
-use imds_sts::{Answer, AssumeRoleWithWebIdentity, Client, Remedy, Secret};
+use imds_contract::{Hop, RoleArn, RoleChain, SessionDuration, SessionName};
+use imds_sts::{Answer, AssumeRole, AssumeRoleWithWebIdentity, Client, Remedy, Secret};
+
+use crate::clock::Clock;
 
 /// STS's bounds on the length of a token, in bytes. Source: STS API, `WebIdentityToken`.
 const TOKEN_LENGTH: std::ops::RangeInclusive<usize> = 4..=20_000;
@@ -51,33 +54,84 @@ impl From<imds_sts::Failure> for Failure {
 
 /// The real exchange.
 #[derive(Debug)]
-pub struct StsExchange {
+pub struct StsExchange<C> {
     /// The client of the endpoint.
     pub client: Client,
     /// The role to assume.
     pub role_arn: RoleArn,
+    /// Further roles, each assumed with the credentials of the one before.
+    pub role_chain: RoleChain,
     /// The name of every session of this Pod: the same for its whole life.
     pub session_name: SessionName,
     /// The life to ask for.
     pub session_duration: SessionDuration,
     /// The projected service-account token, which kubelet replaces before it expires.
     pub token_file: PathBuf,
+    /// For signatures, where STS does not tell its own time.
+    pub clock: C,
 }
 
-impl Exchange for StsExchange {
+impl<C: Clock> Exchange for StsExchange<C> {
     async fn exchange(&self) -> Result<Answer, Failure> {
+        let hops = self.role_chain.hops();
+        let mut answer = self.first_role(hops.is_empty()).await.map_err(|failure| self.at_hop(0, failure))?;
+        for (index, hop) in hops.iter().enumerate() {
+            let last = index + 1 == hops.len();
+            answer = self
+                .further_role(hop, last, &answer)
+                .await
+                .map_err(|failure| self.at_hop(index + 1, failure.into()))?;
+        }
+        Ok(answer)
+    }
+}
+
+impl<C: Clock> StsExchange<C> {
+    async fn first_role(&self, last: bool) -> Result<Answer, Failure> {
         let token = self.read_token()?;
         let request = AssumeRoleWithWebIdentity {
             role_arn: &self.role_arn,
             session_name: &self.session_name,
-            duration: self.session_duration,
+            duration: self.duration(last),
             token: &token,
         };
-        Ok(self.client.assume_role_with_web_identity(&request).await?)
+        Ok(self.client.ask(request.into()).await?)
     }
-}
 
-impl StsExchange {
+    async fn further_role(
+        &self,
+        hop: &Hop,
+        last: bool,
+        before: &Answer,
+    ) -> Result<Answer, imds_sts::Failure> {
+        let request = AssumeRole {
+            hop,
+            session_name: &self.session_name,
+            duration: self.duration(last),
+            credentials: &before.credentials,
+            // By STS's own clock a wrong one of ours does no harm.
+            time: before.date.unwrap_or_else(|| self.clock.now().wall),
+        };
+        self.client.ask(request.into()).await
+    }
+
+    /// What is only a step to the next role lives as short as STS allows.
+    fn duration(&self, last: bool) -> SessionDuration {
+        if last { self.session_duration } else { SessionDuration::SHORTEST }
+    }
+
+    /// Says at which role of a chain it failed.
+    fn at_hop(&self, index: usize, failure: Failure) -> Failure {
+        let hops = self.role_chain.hops();
+        if hops.is_empty() {
+            return failure;
+        }
+        let role =
+            index.checked_sub(1).and_then(|hop| hops.get(hop)).map_or(&self.role_arn, |hop| &hop.role_arn);
+        let message = format!("role {} of {}, {role}: {}", index + 1, hops.len() + 1, failure.message);
+        Failure { message, ..failure }
+    }
+
     /// Reads the token. Blocking, but a file of a few kilobytes in memory (tmpfs), once every half hour.
     fn read_token(&self) -> Result<Secret, Failure> {
         let failed = |what: &dyn fmt::Display| Failure {

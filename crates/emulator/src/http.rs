@@ -22,6 +22,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const SERVER: HeaderValue = HeaderValue::from_static("EC2ws");
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
 const HTML: HeaderValue = HeaderValue::from_static("text/html");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_RANGES: HeaderValue = HeaderValue::from_static("none");
 
 /// A token request has no body; some clients send an empty one in chunks, and some announce one and send none.
@@ -46,12 +47,15 @@ impl<C: Clock> Service<C> {
     pub async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         let header = |name| head.headers.get(name).map(HeaderValue::as_bytes);
+        let of_target = head.uri.authority().map(|authority| authority.as_str().as_bytes());
         let request = ImdsRequest {
             method: &head.method,
             path: head.uri.path(),
             token: header(TOKEN),
             ttl: header(TOKEN_TTL),
             forwarded: head.headers.contains_key(FORWARDED_FOR),
+            host: of_target.or_else(|| header(header::HOST)),
+            authorization: header(header::AUTHORIZATION),
         };
         let credentials = self.state.borrow().credentials.clone();
         let (asked, mut answer) = self.imds.respond(&request, credentials.as_deref(), self.clock.now());
@@ -65,12 +69,26 @@ impl<C: Clock> Service<C> {
             }
         }
         self.metrics.answered(asked, answer.status);
+        if asked.is_v1_read() && answer.status.is_success() {
+            self.count_v1_read(header(header::USER_AGENT));
+        }
         log::trace!(path = head.uri.path(), status = answer.status.as_u16(); "answered {}", head.method);
         let mut response = write(answer, &head.method);
         if close {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+
+    /// Said once for each family of clients: the rest is in the metrics.
+    fn count_v1_read(&self, user_agent: Option<&[u8]>) {
+        if let Some(client) = self.metrics.imds_v1.count(user_agent) {
+            let full = String::from_utf8_lossy(user_agent.unwrap_or_default());
+            log::info!(
+                client = client.as_str(), user_agent = &*imds_contract::excerpt(&full);
+                "a client reads credentials by IMDSv1: with http-tokens required it would be refused"
+            );
+        }
     }
 }
 
@@ -83,6 +101,7 @@ fn write(answer: Answer, method: &Method) -> Response<Full<Bytes>> {
     match answer.content_type {
         ContentType::Plain => headers.insert(header::CONTENT_TYPE, PLAIN),
         ContentType::Html => headers.insert(header::CONTENT_TYPE, HTML),
+        ContentType::Json => headers.insert(header::CONTENT_TYPE, JSON),
     };
     if answer.status.is_success() && *method != Method::PUT {
         headers.insert(header::ACCEPT_RANGES, NO_RANGES);

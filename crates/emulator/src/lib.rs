@@ -5,6 +5,7 @@
 //! metrics). What decides is pure and takes the time as an argument: [`imds`], [`token`], [`schedule`], [`credentials`].
 
 pub mod admin;
+pub mod authorization;
 pub mod clock;
 pub mod config;
 pub mod credentials;
@@ -12,6 +13,7 @@ pub mod exchange;
 pub mod hardening;
 pub mod http;
 pub mod imds;
+pub mod imdsv1;
 pub mod metrics;
 pub mod refresh;
 pub mod schedule;
@@ -21,10 +23,11 @@ pub mod wait;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use imds_contract::{SessionDuration, address};
+use imds_contract::{HopLimit, SessionDuration, address};
 use imds_daemon::server::{self, Limits};
 use imds_daemon::shutdown::{Shutdown, Signals};
 use tokio::net::TcpListener;
@@ -43,6 +46,8 @@ const ADMIN_LIMITS: Limits =
 pub enum Error {
     /// An address could not be listened on.
     Listen(SocketAddr, io::Error),
+    /// The file with the value of `Authorization` could not be read or made.
+    Authorization(PathBuf, io::Error),
     /// The system gave no random bytes for the key of the session tokens.
     Random,
     /// The signals that end the program could not be caught.
@@ -55,6 +60,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen(address, error) => write!(f, "can't listen on {address}: {error}"),
+            Self::Authorization(path, error) => write!(f, "can't use {}: {error}", path.display()),
             Self::Random => f.write_str("can't get random bytes from the system"),
             Self::Signals(error) => write!(f, "can't catch signals: {error}"),
             Self::Ended(part) => write!(f, "{part} has ended: this is a bug"),
@@ -69,12 +75,18 @@ pub async fn run(config: Config) -> Result<(), Error> {
     // Destructured whole, so that a new setting can't be forgotten here.
     let Config {
         role_arn,
+        role_chain,
         token_file,
         listen,
         admin_listen,
         session_name,
         session_duration,
         http_tokens,
+        metadata,
+        facts,
+        authorization_file,
+        allowed_hosts,
+        hop_limit,
         start_timeout,
         grace_period,
         log_level: _,
@@ -83,10 +95,13 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let clock = SystemClock;
     let start = clock.now();
     let mut signals = Signals::new().map_err(Error::Signals)?;
-    let listeners = bind_imds(listen)?;
+    let listeners = bind_imds(listen, hop_limit)?;
+    let authorization = authorization_file.map(|path| authorization(&path)).transpose()?;
+    let served_role = role_chain.last().unwrap_or(&role_arn).clone();
     let admin_listener = bind_admin(admin_listen)?;
     log::info!(
         role:% = role_arn,
+        further_roles:% = role_chain,
         session:% = session_name,
         sts = sts.endpoint().url(),
         imds:% = Addresses(&listeners),
@@ -106,13 +121,21 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let (stop, shutdown) = Shutdown::channel();
     let tokens = token::TokenKey::generate().map_err(|_| Error::Random)?;
     let imds = Arc::new(http::Service {
-        imds: imds::Imds::new(role_arn.clone(), http_tokens, tokens),
+        imds: imds::Imds {
+            metadata: imds::Tree::new(metadata, &facts, &served_role, start.wall),
+            role: served_role,
+            http_tokens,
+            tokens,
+            authorization,
+            allowed_hosts,
+        },
         state: state.clone(),
         metrics: Arc::clone(&metrics),
         clock,
     });
     let admin = Arc::new(admin::Admin { state, metrics: Arc::clone(&metrics), clock, start, start_timeout });
-    let exchange = StsExchange { client: sts, role_arn, session_name, session_duration, token_file };
+    let exchange =
+        StsExchange { client: sts, role_arn, role_chain, session_name, session_duration, token_file, clock };
 
     let mut refreshing =
         tokio::spawn(refresh::run(exchange, session_duration.into(), clock, metrics, state_sender));
@@ -144,8 +167,13 @@ pub async fn run(config: Config) -> Result<(), Error> {
     Ok(())
 }
 
+/// The value that opens the container credentials endpoint.
+fn authorization(path: &Path) -> Result<imds_sts::Secret, Error> {
+    authorization::read_or_create(path).map_err(|error| Error::Authorization(path.to_owned(), error))
+}
+
 /// Binds the IMDS listeners. An IPv6 address is left out where the Pod has no IPv6, as long as one address is served.
-fn bind_imds(listen: Vec<SocketAddr>) -> Result<Vec<TcpListener>, Error> {
+fn bind_imds(listen: Vec<SocketAddr>, hop_limit: Option<HopLimit>) -> Result<Vec<TcpListener>, Error> {
     let addresses = if listen.is_empty() {
         vec![
             SocketAddr::from((Ipv4Addr::LOCALHOST, address::EMULATOR_PORT)),
@@ -158,7 +186,13 @@ fn bind_imds(listen: Vec<SocketAddr>) -> Result<Vec<TcpListener>, Error> {
     let mut left_out = None;
     for address in addresses {
         match server::bind(address) {
-            Ok(listener) => listeners.push(listener),
+            Ok(listener) => {
+                if let Some(limit) = hop_limit {
+                    server::set_hop_limit(&listener, limit.get())
+                        .map_err(|error| Error::Listen(address, error))?;
+                }
+                listeners.push(listener);
+            }
             Err(error) if address.is_ipv6() && server::is_absent(&error) => {
                 log::info!(address:% = address, error:% = error; "no IPv6 here: left out");
                 left_out = Some(Error::Listen(address, error));

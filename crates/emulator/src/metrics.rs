@@ -7,23 +7,27 @@ use imds_daemon::metrics::{Counter, Histogram, Kind, Tally, Text};
 
 use crate::clock::Now;
 use crate::imds::{Asked, Class, Version};
+use crate::imdsv1::Clients;
 use crate::refresh::State;
 
-const CLASSES: [(Class, &str); 5] = [
+const CLASSES: [(Class, &str); 7] = [
     (Class::Token, "token"),
     (Class::Roles, "roles"),
     (Class::Document, "document"),
     (Class::Versions, "versions"),
+    (Class::Container, "container"),
+    (Class::Metadata, "metadata"),
     (Class::Other, "other"),
 ];
-const VERSIONS: [(Version, &str); 2] = [(Version::V1, "v1"), (Version::V2, "v2")];
+const VERSIONS: [(Version, &str); 3] = [(Version::V1, "v1"), (Version::V2, "v2"), (Version::Neither, "none")];
 const CODES: [&str; 9] = ["200", "400", "401", "403", "404", "405", "413", "503", "other"];
 
 /// The counters of a process.
 #[derive(Debug)]
 pub struct Metrics {
     requests: [[[Counter; CODES.len()]; VERSIONS.len()]; CLASSES.len()],
-    imds_v1: Counter,
+    /// Role names and documents that were read without a session token.
+    pub imds_v1: Clients,
     exchanges: Tally<1>,
     exchange_time: Histogram<8>,
     start: SystemTime,
@@ -35,7 +39,7 @@ impl Metrics {
         Self {
             requests: [const { [const { [const { Counter::new() }; CODES.len()] }; VERSIONS.len()] };
                 CLASSES.len()],
-            imds_v1: Counter::new(),
+            imds_v1: Clients::default(),
             exchanges: Tally::new(),
             exchange_time: Histogram::new([25, 50, 100, 250, 500, 1000, 5000, 15_000]),
             start,
@@ -58,10 +62,6 @@ impl Metrics {
         let (class, version) = (asked.class as usize, asked.version as usize);
         let counter = self.requests.get(class).and_then(|class| class.get(version)?.get(code));
         counter.into_iter().for_each(Counter::increment);
-        let reads_credentials = matches!(asked.class, Class::Roles | Class::Document);
-        if status == StatusCode::OK && asked.version == Version::V1 && reads_credentials {
-            self.imds_v1.increment();
-        }
     }
 
     /// Counts an exchange with STS.
@@ -85,12 +85,14 @@ impl Metrics {
                 }
             }
         }
-        text.family(
+        let mut reads = text.family(
             "imds_emulator_imdsv1_reads_total",
             Kind::Counter,
-            "Role names and documents served without a session token (IMDSv1).",
-        )
-        .sample(&[], self.imds_v1.get());
+            "Role names and documents served without a session token (IMDSv1), by family of client.",
+        );
+        for (client, count) in self.imds_v1.reads() {
+            reads.sample(&[("client", &client)], count);
+        }
         text.tally(
             "imds_emulator_sts_exchanges_total",
             "Exchanges with STS, by outcome.",

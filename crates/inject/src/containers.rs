@@ -1,10 +1,10 @@
-//! What is added to a Pod: two containers, a volume, and where asked for an environment variable and a sysctl.
+//! What is added to a Pod: two containers and a volume; where asked for, environment variables, a second volume and a sysctl.
 //!
 //! Every field that bears on security is set, so that no default of the Pod's own `securityContext` changes it.
 
 use std::collections::BTreeMap;
 
-use imds_contract::{Interception, Seconds, address, environment, pod};
+use imds_contract::{Interception, Metadata, Seconds, address, environment, pod};
 use serde_json::{Map, Value, json};
 
 use crate::pod::PodView;
@@ -81,8 +81,10 @@ pub(crate) fn emulator(
     container.insert("startupProbe".to_owned(), probe("/startupz", 1, start_timeout(settings) + START_SLACK));
     container.insert("livenessProbe".to_owned(), probe("/livez", 10, 3));
     container.insert("securityContext".to_owned(), security_context(pod, pod::EMULATOR_UID, &[]));
-    let mount = json!({"name": pod::TOKEN_VOLUME, "mountPath": pod::TOKEN_MOUNT_PATH, "readOnly": true});
-    container.insert("volumeMounts".to_owned(), json!([mount]));
+    let token = json!({"name": pod::TOKEN_VOLUME, "mountPath": pod::TOKEN_MOUNT_PATH, "readOnly": true});
+    let authorization = wishes.container_endpoint().then(|| authorization_mount(false));
+    let mounts: Vec<_> = [token].into_iter().chain(authorization).collect();
+    container.insert("volumeMounts".to_owned(), mounts.into());
     container.into()
 }
 
@@ -98,10 +100,34 @@ pub(crate) fn token_volume(settings: &Settings) -> Value {
     })
 }
 
-/// What a user's container is told where nothing is intercepted. Some clients join the paths without a slash of their own.
+/// The volume with the value of `Authorization` for the container credentials endpoint: never on a disk.
+pub(crate) fn authorization_volume() -> Value {
+    json!({"name": pod::AUTHORIZATION_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}})
+}
+
+/// That volume in a container: the emulator writes it, the others read.
+pub(crate) fn authorization_mount(read_only: bool) -> Value {
+    json!({"name": pod::AUTHORIZATION_VOLUME, "mountPath": pod::AUTHORIZATION_MOUNT_PATH, "readOnly": read_only})
+}
+
+/// Where IMDS is, for a user's container where nothing is intercepted. Some clients join the paths without a slash of their
+/// own.
 pub(crate) fn endpoint_variable() -> Value {
     let url = format!("http://127.0.0.1:{}/", address::EMULATOR_PORT);
     variable(environment::EC2_METADATA_SERVICE_ENDPOINT, &url)
+}
+
+/// Where the container credentials endpoint is, and the file that opens it.
+pub(crate) fn container_endpoint_variables() -> [Value; 2] {
+    let url = format!("http://127.0.0.1:{}{}", address::EMULATOR_PORT, pod::CONTAINER_CREDENTIALS_PATH);
+    [
+        variable(environment::CONTAINER_CREDENTIALS_FULL_URI, &url),
+        variable(environment::CONTAINER_AUTHORIZATION_TOKEN_FILE, &authorization_file()),
+    ]
+}
+
+fn authorization_file() -> String {
+    format!("{}/{}", pod::AUTHORIZATION_MOUNT_PATH, pod::AUTHORIZATION_FILE_NAME)
 }
 
 /// The TCP port of the Pod that the emulator serves IMDS on.
@@ -173,6 +199,15 @@ fn emulator_env(
     env.push(variable(environment::SESSION_NAME, session_name));
     env.push(variable(environment::SESSION_DURATION, &wishes.session_duration.to_string()));
     env.push(variable(environment::HTTP_TOKENS, wishes.http_tokens.as_str()));
+    if !wishes.role_chain.hops().is_empty() {
+        env.push(variable(environment::ASSUME_ROLE_ARNS, &literal(&wishes.role_chain.to_string())));
+    }
+    if wishes.metadata == Metadata::Extended {
+        env.extend(metadata_variables(settings));
+    }
+    if wishes.container_endpoint() {
+        env.push(variable(environment::AUTHORIZATION_FILE, &authorization_file()));
+    }
     env.push(variable(environment::GRACE_PERIOD, &grace_period.to_string()));
     if wishes.interception == Interception::Address {
         let (ipv4, ipv6, port) = (address::IMDS_IPV4, address::IMDS_IPV6, address::IMDS_PORT);
@@ -180,6 +215,20 @@ fn emulator_env(
     }
     env.extend(settings.emulator_env.iter().map(|(name, value)| variable(name, &literal(value))));
     env
+}
+
+/// What `metadata: extended` tells of the Pod. The operator's word on the zone counts more than the Pod's label, which only newer
+/// clusters set; where there is none, kubelet hands on an empty text.
+fn metadata_variables(settings: &Settings) -> impl Iterator<Item = Value> {
+    let zone = format!("metadata.labels['{}']", pod::ZONE_LABEL);
+    let by_label = !settings.emulator_env.sets(environment::ZONE);
+    let zone = by_label.then(|| field_variable(environment::ZONE, &zone));
+    let known = [
+        variable(environment::METADATA, Metadata::Extended.as_str()),
+        field_variable(environment::POD_UID, "metadata.uid"),
+        field_variable(environment::POD_IPS, "status.podIPs"),
+    ];
+    known.into_iter().chain(zone)
 }
 
 fn start_timeout(settings: &Settings) -> u32 {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use imds_contract::{Interception, RoleArn, address, annotation, environment, pod};
+use imds_contract::{Interception, RoleArn, RoleChain, address, annotation, environment, pod};
 use serde_json::{Value, json};
 
 use crate::containers;
@@ -52,13 +52,15 @@ pub enum Decision {
 pub struct Injection {
     /// The patch. Never empty.
     pub operations: Vec<Operation>,
-    /// The role whose credentials the Pod gets.
+    /// The role that the Pod's token is exchanged for: its trust policy has to allow `subject`.
     pub role: RoleArn,
+    /// Further roles; the Pod gets the last one's credentials. None in most Pods.
+    pub role_chain: RoleChain,
     /// How requests are intercepted.
     pub interception: Interception,
     /// How the emulator is put into the Pod.
     pub sidecar: SidecarForm,
-    /// The subject of the Pod's token, which the role's trust policy has to allow:
+    /// The subject of the Pod's token, which the first role's trust policy has to allow:
     /// `system:serviceaccount:NAMESPACE:NAME`.
     pub subject: String,
     /// What follows from this injection and its owner may not expect.
@@ -66,6 +68,11 @@ pub struct Injection {
 }
 
 impl Injection {
+    /// The role whose credentials the Pod gets.
+    pub fn served_role(&self) -> &RoleArn {
+        self.role_chain.last().unwrap_or(&self.role)
+    }
+
     /// The Pod with the patch applied. The error means that the injection was decided for another Pod.
     pub fn apply_to(&self, pod: &Value) -> Result<Value, Misplaced> {
         let mut pod = pod.clone();
@@ -80,13 +87,21 @@ impl From<Reason> for Decision {
     }
 }
 
+impl fmt::Display for Injection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { role, role_chain, interception, sidecar, .. } = self;
+        write!(f, "role {role}")?;
+        for hop in role_chain.hops() {
+            write!(f, ", then {}", hop.role_arn)?;
+        }
+        write!(f, ", interception {interception}, {sidecar} sidecar")
+    }
+}
+
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Inject(injection) => {
-                let Injection { role, interception, sidecar, .. } = injection;
-                write!(f, "injected: role {role}, interception {interception}, {sidecar} sidecar")
-            }
+            Self::Inject(injection) => write!(f, "injected: {injection}"),
             Self::Skip(reason) => write!(f, "left as it is: {reason}"),
             Self::Refuse(reason) => write!(f, "refused: {reason}"),
         }
@@ -143,10 +158,10 @@ fn injection(settings: &Settings, raw: &Value, context: &Context<'_>) -> Result<
     let form = settings.sidecar.on(context.server);
     check_server(form, context.server)?;
     let operations = operations(settings, &wishes, form, pod, context.namespace)?;
-    let Wishes { role, interception, .. } = wishes;
+    let Wishes { role, role_chain, interception, .. } = wishes;
     let warnings = consequences(form, interception, pod);
     let subject = subject(pod, context);
-    Ok(Injection { operations, role, interception, sidecar: form, subject, warnings })
+    Ok(Injection { operations, role, role_chain, interception, sidecar: form, subject, warnings })
 }
 
 /// Another webhook may have added a container after us: it is told where IMDS is, as the others were.
@@ -158,13 +173,14 @@ fn completion(injected: &Injected<'_>, pod: PodView<'_>, context: &Context<'_>) 
         return Err(Reason::AlreadyInjected);
     };
     let mut patch = Patch::new(pod.0);
-    add_endpoint(&mut patch, pod)?;
+    add_endpoint(&mut patch, pod, pod.has_volume(pod::AUTHORIZATION_VOLUME))?;
     let operations = patch.into_operations();
     if operations.is_empty() {
         return Err(Reason::AlreadyInjected);
     }
     let (interception, subject) = (Interception::Endpoint, subject(pod, context));
-    Ok(Injection { operations, role, interception, sidecar, subject, warnings: Vec::new() })
+    let role_chain = injected.role_chain();
+    Ok(Injection { operations, role, role_chain, interception, sidecar, subject, warnings: Vec::new() })
 }
 
 fn subject(pod: PodView<'_>, context: &Context<'_>) -> String {
@@ -224,9 +240,12 @@ fn operations(
     let mut patch = Patch::new(pod.0);
     // First, because it counts the user's containers as they stand.
     if wishes.interception == Interception::Endpoint {
-        add_endpoint(&mut patch, pod)?;
+        add_endpoint(&mut patch, pod, wishes.container_endpoint())?;
     }
     patch.append(VOLUMES, containers::token_volume(settings))?;
+    if wishes.container_endpoint() {
+        patch.append(VOLUMES, containers::authorization_volume())?;
+    }
     let redirect = containers::redirect(settings, wishes, pod);
     let emulator = containers::emulator(settings, wishes, form, pod, namespace);
     match form {
@@ -258,18 +277,42 @@ fn operations(
     Ok(patch.into_operations())
 }
 
-/// Tells every container of the user where IMDS is, unless it is told already.
-fn add_endpoint(patch: &mut Patch<'_>, pod: PodView<'_>) -> Result<(), Misshapen> {
+/// Tells every container of the user where IMDS is, and the container credentials endpoint where there is one; unless it is
+/// told of another already.
+fn add_endpoint(patch: &mut Patch<'_>, pod: PodView<'_>, container_endpoint: bool) -> Result<(), Misshapen> {
     for array in [INIT_CONTAINERS, CONTAINERS] {
         let users = |(_, container): &(usize, &Value)| !is_named(container, pod::EMULATOR_CONTAINER);
         for (index, container) in pod.items(array).iter().enumerate().filter(users) {
-            let env = container.get("env").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            if !env.iter().any(|variable| is_named(variable, environment::EC2_METADATA_SERVICE_ENDPOINT)) {
-                patch.append(&format!("{array}/{index}/env"), containers::endpoint_variable())?;
+            let (env, mounts) = (format!("{array}/{index}/env"), format!("{array}/{index}/volumeMounts"));
+            let endpoint = containers::endpoint_variable();
+            let own = variable(container, environment::EC2_METADATA_SERVICE_ENDPOINT);
+            if own.is_none() {
+                patch.append(&env, endpoint.clone())?;
+            }
+            if container_endpoint
+                && own.is_none_or(|own| *own == endpoint)
+                && !CONTAINER_VARIABLES.iter().any(|name| variable(container, name).is_some())
+            {
+                for variable in containers::container_endpoint_variables() {
+                    patch.append(&env, variable)?;
+                }
+                patch.append(&mounts, containers::authorization_mount(true))?;
             }
         }
     }
     Ok(())
+}
+
+/// A container that has one of these gets container credentials from elsewhere, or from us already.
+const CONTAINER_VARIABLES: [&str; 4] = [
+    environment::CONTAINER_CREDENTIALS_FULL_URI,
+    environment::CONTAINER_AUTHORIZATION_TOKEN_FILE,
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+];
+
+fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a Value> {
+    container.get("env")?.as_array()?.iter().find(|variable| is_named(variable, name))
 }
 
 /// Lets the emulator, which has no capability, listen on port 80. 0 is what containerd 2 sets for every Pod: a higher

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use imds_contract::{Invalid, Seconds, environment};
+use imds_contract::{AllowedHosts, HopLimit, Invalid, Seconds, environment};
 use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::scalar::{Scalar, scalars};
@@ -13,22 +13,32 @@ use crate::scalar::{Scalar, scalars};
 pub struct EmulatorEnv(BTreeMap<String, String>);
 
 /// What injection sets, or relies on to be unset.
-const RESERVED: [&str; 12] = [
+const RESERVED: [&str; 17] = [
     environment::ROLE_ARN,
     environment::TOKEN_FILE,
     environment::REGION,
     environment::SESSION_NAME,
     environment::SESSION_DURATION,
     environment::HTTP_TOKENS,
+    environment::METADATA,
+    environment::ASSUME_ROLE_ARNS,
+    environment::AUTHORIZATION_FILE,
     environment::LISTEN,
     environment::ADMIN_LISTEN,
     environment::GRACE_PERIOD,
     environment::POD_NAME,
     environment::POD_NAMESPACE,
     environment::POD_SERVICE_ACCOUNT,
+    environment::POD_UID,
+    environment::POD_IPS,
 ];
 
 impl EmulatorEnv {
+    /// Whether the operator sets this variable.
+    pub(crate) fn sets(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// The variables, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
@@ -85,6 +95,8 @@ fn refused_by_emulator(name: &str, value: &str) -> Option<&'static str> {
     match name {
         _ if value.is_empty() => None,
         environment::START_TIMEOUT => value.parse::<Seconds>().err().map(|invalid| invalid.accepted),
+        environment::HOP_LIMIT => value.parse::<HopLimit>().err().map(|invalid| invalid.accepted),
+        environment::ALLOWED_HOSTS => value.parse::<AllowedHosts>().err().map(|invalid| invalid.accepted),
         environment::LOG_LEVEL => {
             let levels = ["error", "warn", "info", "debug", "trace"];
             refused("error, warn, info, debug or trace", one_of(&levels))

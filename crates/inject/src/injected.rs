@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use imds_contract::{Interception, RoleArn, SessionDuration, annotation, environment, pod};
+use imds_contract::{
+    Interception, Metadata, RoleArn, RoleChain, SessionDuration, annotation, environment, pod,
+};
 use serde_json::Value;
 
 use crate::containers::literal;
@@ -47,7 +49,7 @@ impl<'a> Injected<'a> {
         let status = pod.annotation(annotation::STATUS);
         let emulator = pod.container(pod::EMULATOR_CONTAINER);
         let redirect = pod.container(pod::REDIRECT_CONTAINER);
-        let volume = pod.has_token_volume();
+        let volume = pod.has_volume(pod::TOKEN_VOLUME);
         let how = status.and_then(Value::as_str).and_then(How::read);
         let needs_no_redirect = how.is_some_and(|how| how.interception == Interception::Endpoint);
         if let (Some(_), Some(emulator)) = (status, emulator)
@@ -62,8 +64,10 @@ impl<'a> Injected<'a> {
         if redirect.is_some() {
             return Err(Reason::container_taken(pod::REDIRECT_CONTAINER));
         }
-        if volume {
-            return Err(Reason::token_volume_taken());
+        for name in [pod::TOKEN_VOLUME, pod::AUTHORIZATION_VOLUME] {
+            if pod.has_volume(name) {
+                return Err(Reason::volume_taken(name));
+            }
         }
         if status.is_some() {
             return Err(Reason::status_taken());
@@ -81,6 +85,12 @@ impl<'a> Injected<'a> {
         self.asked(annotation::ROLE_ARN).or_else(|| self.variable(environment::ROLE_ARN))?.parse().ok()
     }
 
+    /// The further roles that the emulator assumes.
+    pub(crate) fn role_chain(&self) -> RoleChain {
+        let chain = self.variable(environment::ASSUME_ROLE_ARNS).map(|chain| chain.replace("$$", "$"));
+        chain.and_then(|chain| chain.parse().ok()).unwrap_or_default()
+    }
+
     /// Whether the annotations still say what was injected: a Pod must not run with another role than the one that is to be
     /// read on it. An annotation that is not there says nothing.
     pub(crate) fn check_annotations(&self) -> Result<(), Reason> {
@@ -93,19 +103,25 @@ impl<'a> Injected<'a> {
             (annotation::REGION, environment::REGION),
             (annotation::HTTP_TOKENS, environment::HTTP_TOKENS),
             (annotation::SESSION_DURATION, environment::SESSION_DURATION),
+            (annotation::ASSUME_ROLE_ARNS, environment::ASSUME_ROLE_ARNS),
         ] {
             self.check(annotation, self.variable(variable).or(Some("")))?;
         }
-        Ok(())
+        let metadata = self.variable(environment::METADATA).unwrap_or(Metadata::Credentials.as_str());
+        self.check(annotation::METADATA, Some(metadata))
     }
 
     fn check(&self, annotation: &'static str, injected: Option<&str>) -> Result<(), Reason> {
         let Some((asked, injected)) = self.asked(annotation).zip(injected) else { return Ok(()) };
-        // `03600` was injected as `3600`.
-        let duration = || Some(asked.parse::<SessionDuration>().ok()?.to_string());
-        let same = injected == literal(asked)
-            || annotation == annotation::SESSION_DURATION && duration().as_deref() == Some(injected);
-        if same {
+        // `03600` was injected as `3600`, and a list of roles in one line.
+        let canonical = match annotation {
+            annotation::SESSION_DURATION => {
+                asked.parse::<SessionDuration>().ok().map(|asked| asked.to_string())
+            }
+            annotation::ASSUME_ROLE_ARNS => asked.parse::<RoleChain>().ok().map(|asked| asked.to_string()),
+            _ => None,
+        };
+        if injected == literal(canonical.as_deref().unwrap_or(asked)) {
             return Ok(());
         }
         let (injected, asked) = (injected.to_owned(), asked.to_owned());

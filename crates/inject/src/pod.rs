@@ -1,6 +1,6 @@
 //! A read-only view of the raw Pod: what a decision needs of it, and nothing else.
 
-use imds_contract::{annotation, pod};
+use imds_contract::annotation;
 use serde_json::Value;
 
 use crate::patch::at;
@@ -161,8 +161,8 @@ impl<'a> PodView<'a> {
         self.named(CONTAINERS, name).or_else(|| self.named(INIT_CONTAINERS, name))
     }
 
-    pub(crate) fn has_token_volume(self) -> bool {
-        self.named(VOLUMES, pod::TOKEN_VOLUME).is_some()
+    pub(crate) fn has_volume(self, name: &str) -> bool {
+        self.named(VOLUMES, name).is_some()
     }
 
     /// The items of an array; none where it is absent.

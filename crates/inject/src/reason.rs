@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use imds_contract::{Invalid, annotation, excerpt, pod};
+use imds_contract::{Invalid, annotation, excerpt};
 
 use crate::server_version::ServerVersion;
 
@@ -174,8 +174,8 @@ impl Reason {
         Self::NameTaken { what: "container", name }
     }
 
-    pub(crate) fn token_volume_taken() -> Self {
-        Self::NameTaken { what: "volume", name: pod::TOKEN_VOLUME }
+    pub(crate) fn volume_taken(name: &'static str) -> Self {
+        Self::NameTaken { what: "volume", name }
     }
 
     pub(crate) fn status_taken() -> Self {

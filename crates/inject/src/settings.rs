@@ -38,7 +38,7 @@ pub struct Settings {
     #[serde(default, deserialize_with = "http_tokens")]
     pub http_tokens: HttpTokens,
     /// How much of the metadata tree is served.
-    #[serde(default, deserialize_with = "served_metadata")]
+    #[serde(default, deserialize_with = "metadata")]
     pub metadata: Metadata,
     /// The life of a session.
     #[serde(default, deserialize_with = "session_duration")]
@@ -157,6 +157,7 @@ macro_rules! read_words {
 read_words! {
     interception = "interception",
     http_tokens = "httpTokens",
+    metadata = "metadata",
     session_duration = "sessionDuration",
     session_name = "sessionName",
 }
@@ -212,22 +213,6 @@ fn secret_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String
     Ok(seen)
 }
 
-fn served_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metadata, D::Error> {
-    let text = Scalar::deserialize(deserializer)?.to_string();
-    text.parse().and_then(served).map_err(|invalid| refused("metadata", &invalid))
-}
-
-/// The emulator serves the credential paths alone so far: better refused than promised.
-pub(crate) fn served(metadata: Metadata) -> Result<Metadata, Invalid> {
-    match metadata {
-        Metadata::Credentials => Ok(metadata),
-        Metadata::Extended => Err(Invalid {
-            value: metadata.to_string(),
-            accepted: "credentials (this version serves no other metadata)",
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,7 +239,7 @@ sidecar: classic
 interception: address
 region: eu-central-1
 httpTokens: required
-metadata: credentials
+metadata: extended
 sessionDuration: 7200
 sessionName: '{pod}'
 resources: {requests: {cpu: 1, memory: 8Mi}, limits: {memory: 16Mi}}
@@ -264,6 +249,7 @@ tokenAudience: sts.example
         )
         .unwrap();
         assert_eq!(settings.session_duration.as_secs(), 7200);
+        assert_eq!(settings.metadata, Metadata::Extended);
         assert_eq!((settings.sidecar, settings.interception), (Sidecar::Classic, Interception::Address));
         assert_eq!(settings.resources.requests.get("cpu").map(Quantity::as_str), Some("1"));
         assert_eq!(
@@ -277,7 +263,10 @@ tokenAudience: sts.example
         for (yaml, expected) in [
             ("{image: i, imagePullPolice: Always}", "imagePullPolice"),
             ("{image: i, interception: magic}", "accepted: redirect, address or endpoint"),
-            ("{image: i, metadata: extended}", "accepted: credentials"),
+            (
+                "{image: i, metadata: all}",
+                "metadata: \"all\" is not accepted; accepted: credentials or extended",
+            ),
             (
                 "{image: i, sessionDuration: 60}",
                 "sessionDuration: \"60\" is not accepted; accepted: whole seconds from 900 to 43200",

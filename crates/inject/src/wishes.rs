@@ -1,9 +1,11 @@
 //! What a Pod asks for: its annotations, over the operator's settings.
 
+use std::fmt;
 use std::str::FromStr;
 
 use imds_contract::{
-    HttpTokens, Interception, Invalid, Metadata, Region, RoleArn, SessionDuration, annotation,
+    HttpTokens, Interception, Invalid, Metadata, Partition, Region, RoleArn, RoleChain, SessionDuration,
+    annotation,
 };
 use serde_json::Value;
 
@@ -11,17 +13,19 @@ use crate::pod::PodView;
 use crate::reason::{InvalidAnnotation, Reason};
 use crate::resources::{Asked, Resources};
 use crate::session_name::SessionNameTemplate;
-use crate::settings::{Settings, served};
+use crate::settings::Settings;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Wishes {
     pub(crate) role: RoleArn,
+    pub(crate) role_chain: RoleChain,
     pub(crate) region: Option<Region>,
     pub(crate) http_tokens: HttpTokens,
     pub(crate) session_duration: SessionDuration,
     pub(crate) session_name: SessionNameTemplate,
     pub(crate) interception: Interception,
+    pub(crate) metadata: Metadata,
     pub(crate) resources: Resources,
 }
 
@@ -35,12 +39,17 @@ impl Wishes {
         let session_duration = reader.read(annotation::SESSION_DURATION);
         let session_name = reader.read(annotation::SESSION_NAME);
         let interception = reader.read(annotation::INTERCEPTION);
-        let metadata: Option<Metadata> = reader.read(annotation::METADATA);
-        reader.check(annotation::METADATA, served(metadata.unwrap_or(settings.metadata)));
-        reader.refuse_role_chain();
+        let metadata = reader.read(annotation::METADATA);
+        let role_chain = reader.read::<RoleChain>(annotation::ASSUME_ROLE_ARNS).unwrap_or_default();
         let resources = reader.resources(&settings.resources);
         if let (Some(role), Some(region)) = (&role, &region) {
-            reader.check(annotation::REGION, in_partition_of(role, region));
+            reader.check(annotation::REGION, in_partition_of(role, region.partition(), region));
+        }
+        if let Some((role, last)) = role.as_ref().zip(role_chain.last()) {
+            reader.check(annotation::ASSUME_ROLE_ARNS, in_partition_of(role, last.partition(), last));
+        }
+        if let Some(duration) = session_duration {
+            reader.check(annotation::SESSION_DURATION, role_chain.allows(duration));
         }
         let (true, Some(resources)) = (reader.invalid.is_empty(), resources) else {
             return Err(Reason::InvalidAnnotations(reader.invalid));
@@ -53,22 +62,34 @@ impl Wishes {
             region: region.or_else(default_region),
             role,
             http_tokens: http_tokens.unwrap_or(settings.http_tokens),
-            session_duration: session_duration.unwrap_or(settings.session_duration),
+            // The operator's, too, is a default: a chain takes what STS gives it.
+            session_duration: session_duration
+                .or_else(|| {
+                    role_chain.allows(settings.session_duration).map(|()| settings.session_duration).ok()
+                })
+                .unwrap_or_default(),
+            role_chain,
             session_name: session_name.unwrap_or_else(|| settings.session_name.clone()),
             interception: interception.unwrap_or(settings.interception),
+            metadata: metadata.unwrap_or(settings.metadata),
             resources,
         })
     }
 }
 
-fn in_partition_of(role: &RoleArn, region: &Region) -> Result<(), Invalid> {
-    if region.partition() == role.partition() {
+fn in_partition_of(role: &RoleArn, partition: Partition, value: impl fmt::Display) -> Result<(), Invalid> {
+    if partition == role.partition() {
         return Ok(());
     }
-    Err(Invalid {
-        value: region.to_string(),
-        accepted: "a region of the partition that the role's ARN names",
-    })
+    Err(Invalid { value: value.to_string(), accepted: "one of the partition that the role's ARN names" })
+}
+
+impl Wishes {
+    /// Whether the Pod's containers are told of the container credentials endpoint too: where nothing is intercepted, and a
+    /// client that knows of it but not of its `Authorization` file (before the end of 2023) is served all the same.
+    pub(crate) fn container_endpoint(&self) -> bool {
+        self.interception == Interception::Endpoint && self.http_tokens == HttpTokens::Optional
+    }
 }
 
 struct Reader<'a> {
@@ -89,14 +110,6 @@ impl Reader<'_> {
 
     fn check<T>(&mut self, annotation: &'static str, parsed: Result<T, Invalid>) -> Option<T> {
         parsed.map_err(|invalid| self.invalid.push(InvalidAnnotation { annotation, invalid })).ok()
-    }
-
-    fn refuse_role_chain(&mut self) {
-        if let Some(value) = self.pod.annotation(annotation::ASSUME_ROLE_ARNS) {
-            let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-            let accepted = "nothing: this version assumes no further roles";
-            self.check(annotation::ASSUME_ROLE_ARNS, Err::<(), _>(Invalid { value, accepted }));
-        }
     }
 
     fn resources(&mut self, defaults: &Resources) -> Option<Resources> {

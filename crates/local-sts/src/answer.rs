@@ -15,6 +15,7 @@ use imds_contract::RoleArn;
 use crate::credentials::Credentials;
 use crate::random;
 use crate::refusal::Refusal;
+use crate::request::Action;
 use crate::verify::Identity;
 
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
@@ -38,23 +39,28 @@ pub(crate) struct Assumed<'a> {
     /// The name of the role that was assumed.
     pub(crate) role_name: &'a str,
     pub(crate) session_name: &'a str,
-    pub(crate) identity: &'a Identity,
-    /// The URL of the token's issuer.
-    pub(crate) issuer: &'a str,
+    /// Whom the token named, and the URL of its issuer; `None` for a signed request.
+    pub(crate) token: Option<(&'a Identity, &'a str)>,
 }
 
 impl Answer {
     /// 200 with credentials.
     pub(crate) fn success(assumed: &Assumed<'_>) -> Self {
-        let Assumed { credentials, expiration, role, role_name, session_name, identity, issuer } = assumed;
+        let Assumed { credentials, expiration, role, role_name, session_name, token } = assumed;
         let (partition, account) = (role.partition(), role.account());
-        // An OIDC provider is named by its URL without the scheme.
-        let provider = issuer.split_once("://").map_or(*issuer, |(_, rest)| rest);
         let request_id = random::uuid();
+        let action = token.map_or(Action::AssumeRole, |_| Action::AssumeRoleWithWebIdentity).as_str();
+        let (response, result) = (format!("{action}Response"), format!("{action}Result"));
 
-        let mut xml = Xml::open("AssumeRoleWithWebIdentityResponse");
-        xml.within("AssumeRoleWithWebIdentityResult", |xml| {
-            xml.text("Audience", &identity.audience);
+        let mut xml = Xml::open(&response);
+        xml.within(&result, |xml| {
+            if let Some((identity, issuer)) = token {
+                // An OIDC provider is named by its URL without the scheme.
+                let provider = issuer.split_once("://").map_or(*issuer, |(_, rest)| rest);
+                xml.text("Audience", &identity.audience);
+                xml.text("Provider", &format!("arn:{partition}:iam::{account}:oidc-provider/{provider}"));
+                xml.text("SubjectFromWebIdentityToken", &identity.subject);
+            }
             xml.within("AssumedRoleUser", |xml| {
                 // A role's unique id: "AROA" and 17 characters. Source: IAM user guide, "Unique identifiers".
                 xml.text("AssumedRoleId", &format!("AROALOCALSTS000000000:{session_name}"));
@@ -63,17 +69,15 @@ impl Answer {
                     &format!("arn:{partition}:sts::{account}:assumed-role/{role_name}/{session_name}"),
                 );
             });
-            xml.text("Provider", &format!("arn:{partition}:iam::{account}:oidc-provider/{provider}"));
             xml.within("Credentials", |xml| {
                 xml.text("AccessKeyId", &credentials.access_key_id);
                 xml.text("SecretAccessKey", &credentials.secret_access_key);
                 xml.text("SessionToken", &credentials.session_token);
                 xml.text("Expiration", &humantime::format_rfc3339_seconds(*expiration).to_string());
             });
-            xml.text("SubjectFromWebIdentityToken", &identity.subject);
         });
         xml.within("ResponseMetadata", |xml| xml.text("RequestId", &request_id));
-        Self::new(StatusCode::OK, xml.close("AssumeRoleWithWebIdentityResponse"), request_id)
+        Self::new(StatusCode::OK, xml.close(&response), request_id)
     }
 
     /// The AWS error of a refusal.
@@ -207,17 +211,19 @@ mod tests {
     use super::*;
 
     fn success(credentials: &Credentials) -> Answer {
+        let identity =
+            Identity { subject: "system:serviceaccount:a:b".to_owned(), audience: "aud".to_owned() };
+        answer(credentials, Some((&identity, "https://127.0.0.1:8443")))
+    }
+
+    fn answer(credentials: &Credentials, token: Option<(&Identity, &str)>) -> Answer {
         Answer::success(&Assumed {
             credentials,
             expiration: UNIX_EPOCH + Duration::from_millis(1_700_000_000_999),
             role: &"arn:aws-cn:iam::123456789012:role/team/my-example-role".parse().unwrap(),
             role_name: "my-example-role",
             session_name: "default.nginx",
-            identity: &Identity {
-                subject: "system:serviceaccount:a:b".to_owned(),
-                audience: "aud".to_owned(),
-            },
-            issuer: "https://127.0.0.1:8443",
+            token,
         })
     }
 
@@ -243,17 +249,40 @@ mod tests {
         let leaves = leaves(&answer);
         let expected = [
             ("Audience", "aud"),
+            ("Provider", "arn:aws-cn:iam::123456789012:oidc-provider/127.0.0.1:8443"),
+            ("SubjectFromWebIdentityToken", "system:serviceaccount:a:b"),
             ("AssumedRoleId", "AROALOCALSTS000000000:default.nginx"),
             ("Arn", "arn:aws-cn:sts::123456789012:assumed-role/my-example-role/default.nginx"),
-            ("Provider", "arn:aws-cn:iam::123456789012:oidc-provider/127.0.0.1:8443"),
             ("AccessKeyId", "ASIAEXAMPLE000000007"),
             ("SecretAccessKey", &credentials.secret_access_key),
             ("SessionToken", &credentials.session_token),
             ("Expiration", "2023-11-14T22:13:20Z"),
-            ("SubjectFromWebIdentityToken", "system:serviceaccount:a:b"),
             ("RequestId", &id),
         ];
         assert_eq!(leaves, expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    }
+
+    #[test]
+    fn the_answer_to_a_signed_request_tells_of_no_token() {
+        let answer = answer(&Credentials::new(7), None);
+        let text = std::str::from_utf8(&answer.body).unwrap();
+        assert!(
+            text.starts_with("<AssumeRoleResponse xmlns=") && text.contains("<AssumeRoleResult>"),
+            "{text}"
+        );
+        let names: Vec<_> = leaves(&answer).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(
+            names,
+            [
+                "AssumedRoleId",
+                "Arn",
+                "AccessKeyId",
+                "SecretAccessKey",
+                "SessionToken",
+                "Expiration",
+                "RequestId"
+            ]
+        );
     }
 
     #[test]

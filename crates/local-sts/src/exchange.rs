@@ -12,6 +12,8 @@ pub struct Exchange {
     pub time: SystemTime,
     /// Its end.
     pub outcome: Outcome,
+    /// `Action`, as it came.
+    pub action: Option<String>,
     /// The role that was asked for, as it came.
     pub role: Option<String>,
     /// The session's name, as it came.
@@ -54,6 +56,7 @@ impl Exchange {
         json!({
             "time": rfc3339(self.time),
             "outcome": self.outcome.to_string(),
+            "action": self.action,
             "role": self.role,
             "session_name": self.session_name,
             "duration_seconds": duration,

@@ -1,6 +1,6 @@
 //! An STS for local use: really checks tokens, issues plainly fake keys, fails on request.
 //!
-//! [`LocalSts::start`] serves AWS's `AssumeRoleWithWebIdentity` over HTTPS with a certificate authority of its own, together
+//! [`LocalSts::start`] serves AWS's `AssumeRoleWithWebIdentity` and `AssumeRole` over HTTPS with a certificate authority of its own, together
 //! with the OIDC issuer of the tokens that it accepts; or it accepts those of a [`ForeignIssuer`], such as a cluster. What
 //! is checked is what AWS checks: the token's signature, issuer, time and audience, the role's trust, every parameter;
 //! what is answered is AWS's own XML and errors. Nothing of it guards anything: the keys open nothing, and whoever reaches
@@ -28,6 +28,7 @@ mod random;
 mod refusal;
 mod request;
 mod server;
+mod signature;
 mod sts;
 mod tls;
 mod token_file;
@@ -107,15 +108,41 @@ pub struct Role {
     pub arn: RoleArn,
     /// The tokens' subjects that it trusts: `system:serviceaccount:NAMESPACE:NAME`, compared exactly.
     pub subjects: Vec<String>,
+    /// The roles that it trusts, for role chaining.
+    pub trusted_roles: Vec<TrustedRole>,
     /// `MaxSessionDuration`.
     pub max_session: SessionDuration,
 }
 
+/// A role that another role trusts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedRole {
+    /// Its ARN.
+    pub arn: RoleArn,
+    /// What has to be shown as `ExternalId`, where anything has.
+    pub external_id: Option<String>,
+}
+
 impl Role {
+    /// A role that trusts another role, and no service account.
+    pub fn chained(arn: RoleArn, trusted: TrustedRole) -> Self {
+        Self {
+            arn,
+            subjects: Vec::new(),
+            trusted_roles: vec![trusted],
+            max_session: SessionDuration::DEFAULT,
+        }
+    }
+
     /// A role that trusts one service account, for at most an hour: AWS's default.
     pub fn new(arn: RoleArn, namespace: &str, service_account: &str) -> Self {
         let subject = Claims::new(namespace, service_account, "").subject();
-        Self { arn, subjects: vec![subject], max_session: SessionDuration::DEFAULT }
+        Self {
+            arn,
+            subjects: vec![subject],
+            trusted_roles: Vec::new(),
+            max_session: SessionDuration::DEFAULT,
+        }
     }
 }
 

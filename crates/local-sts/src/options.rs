@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use imds_contract::pod::TOKEN_AUDIENCE;
-use imds_contract::{RoleArn, SessionDuration};
-use imds_local_sts::{Claims, Config, Fault, ForeignIssuer, Mode, Projection, Role, Transport};
+use imds_contract::{Hop, RoleArn, RoleChain, SessionDuration};
+use imds_local_sts::{Claims, Config, Fault, ForeignIssuer, Mode, Projection, Role, Transport, TrustedRole};
 
 /// An STS for local use: really checks web identity tokens, issues plainly fake keys, fails on request.
 ///
@@ -27,6 +27,10 @@ pub(crate) struct Options {
     /// A role, and the service account that it trusts; repeatable. The token file's is the first one's.
     #[arg(long = "role", required = true, value_name = "ARN=NAMESPACE:SERVICEACCOUNT")]
     roles: Vec<Trust>,
+
+    /// A role for role chaining, and the role that it trusts; repeatable.
+    #[arg(long = "chained-role", value_name = "ARN=TRUSTED_ARN[;external-id=ID]")]
+    chained_roles: Vec<Chained>,
 
     /// The folder for everything that others need to know.
     #[arg(long, value_name = "DIR")]
@@ -101,6 +105,8 @@ impl Options {
             max_session: self.max_session_duration,
             ..Role::new(arn.clone(), &trusted.namespace, &trusted.name)
         };
+        let chained =
+            self.chained_roles.iter().map(|role| Role::chained(role.arn.clone(), role.trusted.clone()));
         Ok(Config {
             listen: self.listen,
             transport: if self.plain_http {
@@ -110,7 +116,7 @@ impl Options {
             },
             audience: self.audience.clone(),
             foreign_issuer,
-            roles: self.roles.iter().map(role).collect(),
+            roles: self.roles.iter().map(role).chain(chained).collect(),
             token,
         })
     }
@@ -122,6 +128,27 @@ impl Options {
             .and_then(|jwks| Ok(ForeignIssuer::new(url, &jwks)?))
             .with_context(|| format!("--jwks {}", file.display()))?;
         Ok(Some(issuer))
+    }
+}
+
+/// A role, and the role that it trusts.
+#[derive(Debug, Clone)]
+struct Chained {
+    arn: RoleArn,
+    trusted: TrustedRole,
+}
+
+impl FromStr for Chained {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let accepted = || "accepted: ARN=TRUSTED_ARN[;external-id=ID]".to_owned();
+        // A role's name may hold `=`, but hardly `=arn:`.
+        let (arn, trusted) = text.split_once("=arn:").ok_or_else(accepted)?;
+        let chain: RoleChain = format!("arn:{trusted}").parse().map_err(|_| accepted())?;
+        let [Hop { role_arn, external_id }] = chain.hops() else { return Err(accepted()) };
+        let trusted = TrustedRole { arn: role_arn.clone(), external_id: external_id.clone() };
+        Ok(Self { arn: arn.parse().map_err(|error| format!("{error}"))?, trusted })
     }
 }
 
@@ -198,6 +225,19 @@ mod tests {
         assert_eq!(config.roles[0].arn.name(), "a=b");
         assert_eq!(config.roles[0].subjects, ["system:serviceaccount:default:web"]);
         assert_eq!(config.token.unwrap().claims.subject(), "system:serviceaccount:default:web");
+    }
+
+    #[test]
+    fn a_chained_role_trusts_a_role() {
+        let (first, reader) = ("arn:aws:iam::123456789012:role/first", "arn:aws:iam::444455556666:role/a=b");
+        let arguments = ["--role", &format!("{first}=default:web"), "--chained-role"];
+        let chained = |text: &str| parse(&[&arguments[..], &[text]].concat());
+        let config = chained(&format!("{reader}={first};external-id=Acme-42")).unwrap().config().unwrap();
+        let trusted = TrustedRole { arn: first.parse().unwrap(), external_id: Some("Acme-42".to_owned()) };
+        assert_eq!(config.roles[1], Role::chained(reader.parse().unwrap(), trusted));
+        for wrong in [reader, "x=y", &format!("{reader}={first},{first}"), &format!("x={first}")] {
+            chained(wrong).expect_err(wrong);
+        }
     }
 
     #[test]

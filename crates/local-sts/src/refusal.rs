@@ -1,11 +1,12 @@
 //! Why an exchange was refused, in AWS's codes, HTTP statuses and words.
 //!
-//! Sources: the STS API reference (`AssumeRoleWithWebIdentity`, "Errors"), and messages that users report from the real
+//! Sources: the STS API reference (`AssumeRoleWithWebIdentity` and `AssumeRole`, "Errors"), and messages that users report from the real
 //! service. Where no real message is known, the words are ours: those variants say so.
 
 use std::fmt;
 
 use http::StatusCode;
+use imds_contract::RoleArn;
 
 /// One reason; `Display` is the message of the answer. Never holds the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,25 @@ pub(crate) enum Refusal {
     WrongAudience,
     /// The role doesn't exist, or its trust policy doesn't name the subject: AWS doesn't tell which.
     NotTrusted,
+    /// A signed request without a signature.
+    NotSigned,
+    /// Keys that this STS did not issue, or not with this session token.
+    UnknownKeys,
+    /// Keys that have ended.
+    KeysExpired,
+    /// The signature's time is more than 15 minutes off. Words ours.
+    SignatureExpired,
+    /// The signature is not that of these keys for this request.
+    WrongSignature,
+    /// The role doesn't exist, or doesn't trust the caller's role, or wants another external id.
+    NotTrustedByRole {
+        /// The caller's ARN.
+        caller: String,
+        /// The role's.
+        role: RoleArn,
+    },
+    /// More than an hour for a role that is assumed by a role's session.
+    ChainedTooLong,
 }
 
 impl Refusal {
@@ -54,6 +74,7 @@ impl Refusal {
             | Self::InvalidArn
             | Self::InvalidDuration
             | Self::DurationOverMaximum
+            | Self::ChainedTooLong
             | Self::ProviderId => "ValidationError",
             Self::NotAJwt
             | Self::UnknownIssuer { .. }
@@ -63,14 +84,24 @@ impl Refusal {
             | Self::NotYetValid
             | Self::WrongAudience => "InvalidIdentityToken",
             Self::Expired { .. } => "ExpiredTokenException",
-            Self::NotTrusted => "AccessDenied",
+            Self::NotTrusted | Self::NotTrustedByRole { .. } => "AccessDenied",
+            Self::NotSigned => "MissingAuthenticationToken",
+            Self::UnknownKeys => "InvalidClientTokenId",
+            Self::KeysExpired => "ExpiredToken",
+            Self::SignatureExpired | Self::WrongSignature => "SignatureDoesNotMatch",
         }
     }
 
     /// The HTTP status of the answer.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NotTrusted => StatusCode::FORBIDDEN,
+            Self::NotTrusted
+            | Self::NotTrustedByRole { .. }
+            | Self::NotSigned
+            | Self::UnknownKeys
+            | Self::KeysExpired
+            | Self::SignatureExpired
+            | Self::WrongSignature => StatusCode::FORBIDDEN,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -113,6 +144,20 @@ impl fmt::Display for Refusal {
             ),
             Self::WrongAudience => f.write_str("Incorrect token audience"),
             Self::NotTrusted => f.write_str("Not authorized to perform sts:AssumeRoleWithWebIdentity"),
+            Self::NotSigned => f.write_str("Request is missing Authentication Token"),
+            Self::UnknownKeys => f.write_str("The security token included in the request is invalid."),
+            Self::KeysExpired => f.write_str("The security token included in the request is expired"),
+            Self::SignatureExpired => f.write_str("Signature expired: its time is more than 15 minutes off"),
+            Self::WrongSignature => f.write_str(
+                "The request signature we calculated does not match the signature you provided. Check your AWS Secret \
+                 Access Key and signing method. Consult the service documentation for details.",
+            ),
+            Self::NotTrustedByRole { caller, role } => {
+                write!(f, "User: {caller} is not authorized to perform: sts:AssumeRole on resource: {role}")
+            }
+            Self::ChainedTooLong => f.write_str(
+                "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
+            ),
         }
     }
 }

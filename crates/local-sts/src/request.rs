@@ -1,4 +1,4 @@
-//! The form of an `AssumeRoleWithWebIdentity` request, checked as the API model demands.
+//! The form of an `AssumeRoleWithWebIdentity` or `AssumeRole` request, checked as the API model demands.
 //! Source: STS API model 2011-06-15.
 
 use std::str::FromStr as _;
@@ -7,7 +7,6 @@ use imds_contract::RoleArn;
 
 use crate::refusal::Refusal;
 
-const ACTION: &str = "AssumeRoleWithWebIdentity";
 const VERSION: &str = "2011-06-15";
 
 /// What AWS's own front end calls a request without `Version`.
@@ -18,22 +17,49 @@ const DEFAULT_DURATION: u32 = 3600;
 
 /// The parameters as they came; the token never leaves this crate.
 pub(crate) struct Form {
-    action: Option<String>,
+    pub(crate) action: Option<String>,
     version: Option<String>,
     pub(crate) role_arn: Option<String>,
     pub(crate) session_name: Option<String>,
     token: Option<String>,
     pub(crate) duration: Option<String>,
     provider_id: Option<String>,
+    external_id: Option<String>,
 }
 
 /// A request whose parameters are within the model's limits.
 pub(crate) struct Asked {
     pub(crate) role_arn: RoleArn,
     pub(crate) session_name: String,
-    pub(crate) token: String,
+    pub(crate) proof: Proof,
     /// In seconds.
     pub(crate) duration: u32,
+}
+
+/// By what the caller says who it is.
+pub(crate) enum Proof {
+    /// `AssumeRoleWithWebIdentity`: by a token.
+    Token(String),
+    /// `AssumeRole`: by its signature; and what it shows the role that it asks for.
+    Signature { external_id: Option<String> },
+}
+
+/// What STS can do here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    AssumeRoleWithWebIdentity,
+    AssumeRole,
+}
+
+impl Action {
+    const ALL: [Self; 2] = [Self::AssumeRoleWithWebIdentity, Self::AssumeRole];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
+            Self::AssumeRole => "AssumeRole",
+        }
+    }
 }
 
 impl Form {
@@ -47,6 +73,7 @@ impl Form {
             token: None,
             duration: None,
             provider_id: None,
+            external_id: None,
         };
         for (name, value) in form_urlencoded::parse(body) {
             let field = match &*name {
@@ -57,6 +84,7 @@ impl Form {
                 "WebIdentityToken" => &mut form.token,
                 "DurationSeconds" => &mut form.duration,
                 "ProviderId" => &mut form.provider_id,
+                "ExternalId" => &mut form.external_id,
                 // Session policies narrow what the keys may do: nothing here depends on it.
                 _ => continue,
             };
@@ -67,11 +95,11 @@ impl Form {
 
     /// Checks everything that needs no look at the token.
     pub(crate) fn check(&self) -> Result<Asked, Refusal> {
-        let action = self.action.as_deref().ok_or(Refusal::MissingAction)?;
+        let name = self.action.as_deref().ok_or(Refusal::MissingAction)?;
         let version = self.version.as_deref().unwrap_or(NO_VERSION);
-        if (action, version) != (ACTION, VERSION) {
-            return Err(Refusal::UnknownAction { action: action.to_owned(), version: version.to_owned() });
-        }
+        let action = Action::ALL.into_iter().find(|action| action.as_str() == name && version == VERSION);
+        let unknown = || Refusal::UnknownAction { action: name.to_owned(), version: version.to_owned() };
+        let action = action.ok_or_else(unknown)?;
         let duration = match &self.duration {
             None => DEFAULT_DURATION,
             Some(text) => text.parse().map_err(|_| Refusal::InvalidDuration)?,
@@ -80,7 +108,18 @@ impl Form {
         let mut broken = Vec::new();
         let arn = text("roleArn", self.role_arn.as_deref(), Shown::Yes, 20..=2048, &mut broken);
         let session = text("roleSessionName", self.session_name.as_deref(), Shown::Yes, 2..=64, &mut broken);
-        let token = text("webIdentityToken", self.token.as_deref(), Shown::No, 4..=20_000, &mut broken);
+        let proof = match (action, &self.external_id) {
+            (Action::AssumeRoleWithWebIdentity, _) => {
+                let token =
+                    text("webIdentityToken", self.token.as_deref(), Shown::No, 4..=20_000, &mut broken);
+                Proof::Token(token.to_owned())
+            }
+            (Action::AssumeRole, None) => Proof::Signature { external_id: None },
+            (Action::AssumeRole, Some(id)) => {
+                let id = text("externalId", Some(id), Shown::Yes, 2..=1224, &mut broken);
+                Proof::Signature { external_id: Some(id.to_owned()) }
+            }
+        };
         if !session.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b)) {
             broken.push(format!(
                 "Value '{session}' at 'roleSessionName' failed to satisfy constraint: \
@@ -106,7 +145,7 @@ impl Form {
         Ok(Asked {
             role_arn: RoleArn::from_str(arn).map_err(|_| Refusal::InvalidArn)?,
             session_name: session.to_owned(),
-            token: token.to_owned(),
+            proof,
             duration,
         })
     }
@@ -176,9 +215,22 @@ mod tests {
     fn reads_a_good_form() {
         let asked = with("DurationSeconds", Some("900")).unwrap();
         assert_eq!(asked.role_arn.name(), "my-example-role");
-        assert_eq!((&*asked.session_name, &*asked.token, asked.duration), ("default.nginx", "a.b.c+/=", 900));
+        assert_eq!((&*asked.session_name, asked.duration), ("default.nginx", 900));
+        assert!(matches!(asked.proof, Proof::Token(token) if token == "a.b.c+/="));
         assert_eq!(with("DurationSeconds", None).unwrap().duration, 3600);
         assert!(with("Policy", Some("{}")).is_ok(), "a parameter without meaning here is no error");
+    }
+
+    #[test]
+    fn reads_a_good_form_that_is_signed() {
+        let asked = with("Action", Some("AssumeRole")).unwrap();
+        assert!(matches!(asked.proof, Proof::Signature { external_id: None }));
+        let body = "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fr\
+                    &RoleSessionName=ns.pod&ExternalId=";
+        let external_id = |id: &str| Form::read(format!("{body}{id}").as_bytes()).check();
+        let asked = external_id("Acme%3A42").unwrap();
+        assert!(matches!(asked.proof, Proof::Signature { external_id: Some(id) } if id == "Acme:42"));
+        assert_eq!(external_id("x").err().unwrap().code(), "ValidationError");
     }
 
     #[test]

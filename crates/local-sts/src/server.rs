@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /` | `AssumeRoleWithWebIdentity` |
+//! | `POST /` | `AssumeRoleWithWebIdentity`, `AssumeRole` |
 //! | `GET /.well-known/openid-configuration`, `GET /openid/v1/jwks` | its own issuer's documents |
 //! | `POST /_local/fault` (a word of [`Fault`]) | sets the fault |
 //! | `POST /_local/token/rotate` | mints a new token into the token file |
@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -32,7 +33,7 @@ use crate::fault::Fault;
 use crate::issuer::{CONFIGURATION_PATH, JWKS_PATH};
 use crate::projection::Projected;
 use crate::request::Form;
-use crate::sts::{Reply, Sts};
+use crate::sts::{Posted, Reply, Sts};
 use crate::tls::Tls;
 
 /// More than the longest token, form-encoded, and everything beside it.
@@ -190,7 +191,7 @@ impl Server {
         Ok(match (&head.method, head.uri.path()) {
             (&Method::POST, "/") => {
                 let is_form = head.headers.get(header::CONTENT_TYPE).is_some_and(is_form);
-                return self.exchange(if is_form { &body } else { &[] }).await;
+                return self.exchange(&head, if is_form { &body } else { &[] }).await;
             }
             (&Method::GET, CONFIGURATION_PATH) => json("application/json", &self.sts.issuer.configuration()),
             (&Method::GET, JWKS_PATH) => json("application/jwk-set+json", &self.sts.issuer.jwks()),
@@ -206,7 +207,7 @@ impl Server {
         })
     }
 
-    async fn exchange(&self, body: &[u8]) -> Answered {
+    async fn exchange(&self, head: &Parts, body: &[u8]) -> Answered {
         let form = Form::read(body);
         let fault = lock(&self.fault).fault.clone();
         let mut rest = &fault;
@@ -215,14 +216,15 @@ impl Server {
             rest = then;
         }
         let now = now();
-        let (reply, outcome) = self.sts.exchange(&form, rest, now);
+        let (reply, outcome) = self.sts.exchange(&Posted { form: &form, head, body }, rest, now);
         log::info!(
             outcome:% = outcome, role = form.role_arn.as_deref().unwrap_or("-"),
-            session = form.session_name.as_deref().unwrap_or("-"); "AssumeRoleWithWebIdentity"
+            session = form.session_name.as_deref().unwrap_or("-"); "{}", form.action.as_deref().unwrap_or("no action")
         );
         lock(&self.exchanges).push(Exchange {
             time: now,
             outcome,
+            action: form.action,
             role: form.role_arn,
             session_name: form.session_name,
             duration: form.duration,

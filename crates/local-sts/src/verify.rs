@@ -7,13 +7,14 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use imds_contract::RoleArn;
+use imds_contract::{RoleArn, SessionDuration};
 use serde_json::Value;
 
-use crate::Role;
 use crate::issuer::seconds;
 use crate::key::{Algorithm, PublicKey};
 use crate::refusal::Refusal;
+use crate::signature::Caller;
+use crate::{Role, TrustedRole};
 
 /// What STS knows of the issuer: an IAM OIDC identity provider.
 pub(crate) struct Provider<'a> {
@@ -79,6 +80,27 @@ pub(crate) fn role<'a>(
         .ok_or(Refusal::NotTrusted)?;
     if duration > role.max_session.as_secs() {
         return Err(Refusal::DurationOverMaximum);
+    }
+    Ok(role)
+}
+
+/// The role that is asked for by the session of another role, when it exists, trusts that one and may last so long (in
+/// seconds).
+pub(crate) fn chained_role<'a>(
+    roles: &'a [Role],
+    arn: &RoleArn,
+    caller: &Caller,
+    external_id: Option<&str>,
+    duration: u32,
+) -> Result<&'a Role, Refusal> {
+    let trusts = |trust: &TrustedRole| {
+        trust.arn == caller.role
+            && (trust.external_id.is_none() || trust.external_id.as_deref() == external_id)
+    };
+    let role = roles.iter().find(|role| role.arn == *arn && role.trusted_roles.iter().any(trusts));
+    let role = role.ok_or_else(|| Refusal::NotTrustedByRole { caller: caller.arn(), role: arn.clone() })?;
+    if duration > SessionDuration::DEFAULT.as_secs() {
+        return Err(Refusal::ChainedTooLong);
     }
     Ok(role)
 }
@@ -252,11 +274,7 @@ mod tests {
     fn a_role_is_given_to_whom_it_trusts_and_for_no_longer_than_it_may() {
         let arn: RoleArn = "arn:aws:iam::123456789012:role/my-example-role".parse().unwrap();
         let unknown: RoleArn = "arn:aws:iam::123456789012:role/unknown".parse().unwrap();
-        let roles = [Role {
-            arn: arn.clone(),
-            subjects: vec!["system:serviceaccount:default:web".to_owned()],
-            max_session: "3600".parse().unwrap(),
-        }];
+        let roles = [Role::new(arn.clone(), "default", "web")];
         let identity =
             |subject: &str| Identity { subject: subject.to_owned(), audience: AUDIENCE.to_owned() };
         let trusted = identity("system:serviceaccount:default:web");
@@ -277,5 +295,37 @@ mod tests {
             long.to_string(),
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
         );
+    }
+
+    #[test]
+    fn a_role_is_given_to_the_role_that_it_trusts_and_for_an_hour_at_most() {
+        let arn = |name: &str| format!("arn:aws:iam::444455556666:role/{name}").parse::<RoleArn>().unwrap();
+        let trust = |external_id: Option<&str>| TrustedRole {
+            arn: arn("first"),
+            external_id: external_id.map(str::to_owned),
+        };
+        let roles =
+            [Role::chained(arn("open"), trust(None)), Role::chained(arn("guarded"), trust(Some("Acme-42")))];
+        let ask = |name: &str, by: &str, external_id, duration| {
+            let caller = Caller { role: arn(by), session_name: "default.web".to_owned() };
+            chained_role(&roles, &arn(name), &caller, external_id, duration).map(|role| role.arn.name())
+        };
+        assert_eq!(ask("open", "first", None, 3600), Ok("open"));
+        assert_eq!(ask("open", "first", Some("anything"), 900), Ok("open"));
+        assert_eq!(ask("guarded", "first", Some("Acme-42"), 3600), Ok("guarded"));
+        for refused in [
+            ask("guarded", "first", None, 3600),
+            ask("guarded", "first", Some("Acme-43"), 3600),
+            ask("open", "other", None, 3600),
+            ask("unknown", "first", None, 3600),
+        ] {
+            let refusal = refused.unwrap_err();
+            assert_eq!((refusal.code(), refusal.status().as_u16()), ("AccessDenied", 403));
+            assert!(
+                refusal.to_string().starts_with("User: arn:aws:sts::444455556666:assumed-role/"),
+                "{refusal}"
+            );
+        }
+        assert_eq!(ask("open", "first", None, 3601).unwrap_err().code(), "ValidationError");
     }
 }

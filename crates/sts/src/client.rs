@@ -28,7 +28,7 @@ use zeroize::Zeroizing;
 
 use crate::failure::{Failure, FailureKind};
 use crate::response::{Answer, LONGEST_BODY, Reply, decode};
-use crate::{AssumeRoleWithWebIdentity, Endpoint, Proxy, Scheme, Secret, Trust, request, tls};
+use crate::{Endpoint, Proxy, Request as StsRequest, Scheme, Secret, Trust, request, sign, tls};
 
 const PRODUCT: HeaderValue = HeaderValue::from_static(concat!("imds-emulator/", env!("CARGO_PKG_VERSION")));
 
@@ -46,6 +46,8 @@ const USUAL_BODY: usize = 8 * 1024;
 pub struct ClientSettings {
     /// Whom to ask.
     pub endpoint: Endpoint,
+    /// The region that a signed request is for; see [`EndpointSettings`](crate::EndpointSettings).
+    pub signing_region: String,
     /// Through whom; see [`variables`](crate::proxy::variables).
     pub proxy: Option<Proxy>,
     /// Whose certificates are trusted.
@@ -87,21 +89,26 @@ impl Client {
     }
 
     /// Asks once. Needs a tokio runtime with I/O and time.
-    pub async fn assume_role_with_web_identity(
-        &self,
-        request: &AssumeRoleWithWebIdentity<'_>,
-    ) -> Result<Answer, Failure> {
+    pub async fn ask(&self, request: StsRequest<'_>) -> Result<Answer, Failure> {
         let deadline = Deadline::after(self.settings.timeouts.exchange);
         let stream = self.connect(deadline).await?;
         let what = format!("ask {}", self.endpoint());
-        let message = self.message(request).map_err(|error| not_sendable(&what, &error))?;
+        let form = request.form();
+        let signature = match &request {
+            StsRequest::WebIdentity(_) => Vec::new(),
+            StsRequest::Role(role) => {
+                sign::headers(role, self.endpoint(), &self.settings.signing_region, form.as_bytes())?
+            }
+        };
+        let mut message = self.message(form).map_err(|error| not_sendable(&what, &error))?;
+        message.headers_mut().extend(signature);
         let received = deadline.keep(&what, exchange(stream, message, &what)).await?;
-        received.decode(request)
+        received.decode(&request)
     }
 
     /// A stream on which the endpoint's HTTP is spoken.
     async fn connect(&self, deadline: Deadline) -> Result<Stream, Failure> {
-        let ClientSettings { endpoint, proxy, trust, timeouts } = &self.settings;
+        let ClientSettings { endpoint, proxy, trust, timeouts, signing_region: _ } = &self.settings;
         let (host, port, whom) = match proxy {
             Some(proxy) => (proxy.host(), proxy.port(), format!("the proxy {proxy}")),
             None => (endpoint.host(), endpoint.port(), endpoint.host_and_port()),
@@ -137,7 +144,7 @@ impl Client {
         Ok(Box::new(deadline.keep(&what, handshake).await?))
     }
 
-    fn message(&self, request: &AssumeRoleWithWebIdentity<'_>) -> Result<Request<Full<Bytes>>, http::Error> {
+    fn message(&self, form: Zeroizing<String>) -> Result<Request<Full<Bytes>>, http::Error> {
         let ClientSettings { endpoint, proxy, .. } = &self.settings;
         // A proxy that reads along is told the whole URL. RFC 9112, 3.2.2.
         let proxy = proxy.as_ref().filter(|_| endpoint.scheme() == Scheme::Http);
@@ -148,7 +155,7 @@ impl Client {
             .header(ACCEPT, "text/xml, application/xml")
             .header(CONTENT_TYPE, request::CONTENT_TYPE)
             .header(CONNECTION, "close")
-            .body(Full::new(Bytes::from_owner(request.form())))?;
+            .body(Full::new(Bytes::from_owner(form)))?;
         authorize(message.headers_mut(), proxy)?;
         Ok(message)
     }
@@ -270,7 +277,7 @@ struct Received {
 }
 
 impl Received {
-    fn decode(&self, request: &AssumeRoleWithWebIdentity<'_>) -> Result<Answer, Failure> {
+    fn decode(&self, request: &StsRequest<'_>) -> Result<Answer, Failure> {
         let header = |name: HeaderName| self.headers.get(name)?.to_str().ok();
         let reply = Reply {
             status: self.status.as_u16(),

@@ -1,7 +1,7 @@
-//! The STS client: the only outbound connection of the emulator. It makes one exchange, `AssumeRoleWithWebIdentity`, over
-//! one connection, and never retries: the caller's loop alone does.
+//! The STS client: the only outbound connection of the emulator. It makes one exchange, `AssumeRoleWithWebIdentity` or
+//! `AssumeRole`, over one connection, and never retries: the caller's loop alone does.
 //!
-//! [`endpoint`], [`request`], [`response`], [`failure`] and [`proxy`] are pure; [`tls`] reads one file; [`client`] talks.
+//! [`endpoint`], [`request`], `sign`, [`response`], [`failure`] and [`proxy`] are pure; [`tls`] reads one file; [`client`] talks.
 //! The crate writes no log: what a person should know is in a [`Failure`]. Secrets are in [`Secret`], which can't print.
 
 pub mod client;
@@ -11,13 +11,14 @@ pub mod proxy;
 pub mod request;
 pub mod response;
 pub mod secret;
+mod sign;
 pub mod tls;
 
 pub use client::{Client, ClientSettings, Timeouts};
 pub use endpoint::{Endpoint, EndpointError, EndpointSettings, RegionalEndpoints, Scheme};
 pub use failure::{Failure, FailureKind, Remedy};
 pub use proxy::{NoProxy, Proxy, ProxyError};
-pub use request::AssumeRoleWithWebIdentity;
+pub use request::{AssumeRole, AssumeRoleWithWebIdentity, Request};
 pub use response::{Answer, Credentials, Reply};
 pub use secret::Secret;
 pub use tls::Trust;

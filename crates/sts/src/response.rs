@@ -3,7 +3,7 @@
 //! Invariant: credentials in an [`Answer`] are complete, are fit to be put into JSON as they are, and belong to the role
 //! that was asked for. Their end is STS's own.
 //!
-//! Source: STS API reference, `AssumeRoleWithWebIdentity`. Elements are found by their local names, in any order: AWS and
+//! Source: STS API reference, `AssumeRoleWithWebIdentity` and `AssumeRole`. Elements are found by their local names, in any order: AWS and
 //! its stand-ins differ in order and namespace.
 
 use std::fmt;
@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use roxmltree::{Document, Node, ParsingOptions};
 
 use crate::failure::{Failure, FailureKind, clean, clean_word};
-use crate::{AssumeRoleWithWebIdentity, Secret};
+use crate::{Request, Secret};
 
 /// The most that is read of an answer, in bytes. STS's own are about 2 KiB.
 pub const LONGEST_BODY: usize = 64 * 1024;
@@ -68,18 +68,18 @@ impl fmt::Debug for Credentials {
 }
 
 /// Reads the answer to `request`.
-pub fn decode(request: &AssumeRoleWithWebIdentity<'_>, reply: &Reply<'_>) -> Result<Answer, Failure> {
+pub fn decode(request: &Request<'_>, reply: &Reply<'_>) -> Result<Answer, Failure> {
     let date = reply.date.and_then(|date| httpdate::parse_http_date(date).ok());
     if !(200..=299).contains(&reply.status) {
         return Err(refusal(request, reply, date));
     }
     let unusable = |why: Unusable| Failure {
         status: Some(reply.status),
-        request_id: reply.request_id.and_then(|id| clean_word(id, request.token.expose())),
+        request_id: reply.request_id.and_then(|id| clean_word(id, request.secret())),
         ..Failure::new(FailureKind::UnusableAnswer, why.to_string())
     };
     let (credentials, assumed_role_arn) =
-        credentials(reply.body, request.role_arn.name()).map_err(unusable)?;
+        credentials(reply.body, request.action(), request.role_arn().name()).map_err(unusable)?;
     Ok(Answer { credentials, assumed_role_arn, date })
 }
 
@@ -107,17 +107,16 @@ impl fmt::Display for Unusable {
     }
 }
 
-fn credentials(body: &[u8], role: &str) -> Result<(Credentials, Option<String>), Unusable> {
+fn credentials(body: &[u8], action: &str, role: &str) -> Result<(Credentials, Option<String>), Unusable> {
     if body.len() > LONGEST_BODY {
         return Err(Unusable::TooLong);
     }
     let document = parse_xml(body).ok_or(Unusable::NotXml)?;
     let root = document.root_element();
-    if root.tag_name().name() != "AssumeRoleWithWebIdentityResponse" {
+    if root.tag_name().name().strip_prefix(action) != Some("Response") {
         return Err(Unusable::NotXml);
     }
-    let result = child(root, "AssumeRoleWithWebIdentityResult")
-        .ok_or(Unusable::Missing("AssumeRoleWithWebIdentityResult"))?;
+    let result = child(root, &format!("{action}Result")).ok_or(Unusable::Missing("a Result element"))?;
     let found = child(result, "Credentials").ok_or(Unusable::Missing("Credentials"))?;
 
     let arn = child(result, "AssumedRoleUser").and_then(|user| child_text(user, "Arn"));
@@ -162,8 +161,8 @@ fn instant(text: &str) -> Option<SystemTime> {
 }
 
 /// An answer that says no, whatever its body is: STS's XML, JSON, a proxy's page, nothing.
-fn refusal(request: &AssumeRoleWithWebIdentity<'_>, reply: &Reply<'_>, date: Option<SystemTime>) -> Failure {
-    let token = request.token.expose();
+fn refusal(request: &Request<'_>, reply: &Reply<'_>, date: Option<SystemTime>) -> Failure {
+    let token = request.secret();
     let body = reply.body.get(..LONGEST_BODY).unwrap_or(reply.body);
     let text = String::from_utf8_lossy(body);
     let error = xml_error(body).or_else(|| json_error(&text)).unwrap_or_default();

@@ -77,10 +77,7 @@ fn as_json(patch: &[Operation]) -> Value {
 /// One line for the decision, one for each warning.
 fn report(place: &str, who: &str, decided: &WorkloadDecision) -> Vec<Found> {
     let (text, refused) = match &decided.decision {
-        Decision::Inject(injection) => {
-            let (role, interception, sidecar) = (&injection.role, injection.interception, injection.sidecar);
-            (format!("injected {who}: role {role}, interception {interception}, {sidecar} sidecar"), false)
-        }
+        Decision::Inject(injection) => (format!("injected {who}: {injection}"), false),
         Decision::Skip(reason) => (format!("left as it is {who}: {reason}"), false),
         Decision::Refuse(reason) => (format!("refused {who}: {reason}"), true),
     };

@@ -67,6 +67,12 @@ impl Folder {
         fs::set_permissions(self.path(), fs::Permissions::from_mode(0o750))
     }
 
+    /// Makes an `emptyDir` volume, which every user may write to, as kubelet makes it.
+    pub(crate) fn make_empty_dir(&self, name: &str) -> io::Result<()> {
+        fs::create_dir(self.volume(name))?;
+        fs::set_permissions(self.volume(name), fs::Permissions::from_mode(0o777))
+    }
+
     /// Where a volume of the Pod is.
     pub(crate) fn volume(&self, name: &str) -> PathBuf {
         self.path().join(name)

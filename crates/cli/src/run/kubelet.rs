@@ -1,9 +1,13 @@
 //! What kubelet makes of a container's spec: its command line, its environment, its identity. Pure.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use serde_json::Value;
+
+/// Plainly nobody's: the API server has not made one.
+const UID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// What the downward API knows of the Pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +17,7 @@ pub(crate) struct Facts {
     pub(crate) service_account: String,
     pub(crate) pod_ip: String,
     pub(crate) host_ip: String,
+    labels: BTreeMap<String, String>,
 }
 
 impl Facts {
@@ -30,6 +35,7 @@ impl Facts {
             service_account: text("/spec/serviceAccountName").unwrap_or("default").to_owned(),
             pod_ip: "192.0.2.2".to_owned(),
             host_ip: "192.0.2.1".to_owned(),
+            labels: labels(pod),
         }
     }
 
@@ -40,9 +46,19 @@ impl Facts {
             "spec.serviceAccountName" => &self.service_account,
             "status.podIP" | "status.podIPs" => &self.pod_ip,
             "status.hostIP" => &self.host_ip,
-            _ => return None,
+            "metadata.uid" => UID,
+            _ => {
+                let label = path.strip_prefix("metadata.labels['")?.strip_suffix("']")?;
+                // kubelet hands on an empty text where there is no such label.
+                self.labels.get(label).map_or("", String::as_str)
+            }
         })
     }
+}
+
+fn labels(pod: &Value) -> BTreeMap<String, String> {
+    let labels = pod.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
+    labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
 }
 
 /// A container's process, as its spec has it.
@@ -96,15 +112,23 @@ impl Process {
 
     /// Replaces a volume's mount path by a local folder, wherever the environment or the command line name it.
     pub(crate) fn mount_locally(&mut self, volume: &str, folder: &Path) {
-        let mount_paths: Vec<PathBuf> =
-            self.mounts.iter().filter(|(name, _)| name == volume).map(|(_, path)| path.clone()).collect();
         let values = self.env.iter_mut().map(|(_, value)| value).chain(&mut self.command);
-        for value in values {
-            let inside =
-                mount_paths.iter().find_map(|path| Path::new(value.as_str()).strip_prefix(path).ok());
-            if let Some(inside) = inside {
-                *value = folder.join(inside).to_string_lossy().into_owned();
-            }
+        mount_locally(&self.mounts, volume, folder, values);
+    }
+}
+
+fn mount_locally<'a>(
+    mounts: &[(String, PathBuf)],
+    volume: &str,
+    folder: &Path,
+    values: impl Iterator<Item = &'a mut String>,
+) {
+    let paths: Vec<&PathBuf> =
+        mounts.iter().filter(|(name, _)| name == volume).map(|(_, path)| path).collect();
+    for value in values {
+        let inside = paths.iter().find_map(|path| Path::new(value.as_str()).strip_prefix(path).ok());
+        if let Some(inside) = inside {
+            *value = folder.join(inside).to_string_lossy().into_owned();
         }
     }
 }
@@ -155,6 +179,14 @@ impl Environment {
             }
         }
         env
+    }
+}
+
+impl Environment {
+    /// Replaces the mount path of a volume of this container by a local folder.
+    pub(crate) fn mount_locally(&mut self, container: &Value, volume: &str, folder: &Path) {
+        let values = self.variables.iter_mut().map(|(_, value)| value);
+        mount_locally(&mounts(container), volume, folder, values);
     }
 }
 

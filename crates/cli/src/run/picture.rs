@@ -54,6 +54,7 @@ fn remark_on(ours: &str, injection: &Injection) -> String {
             SidecarForm::Classic => "serves IMDS; starts before the others".to_owned(),
         },
         (pod::TOKEN_VOLUME, _) => "the service account's token, for the sidecar alone".to_owned(),
+        (pod::AUTHORIZATION_VOLUME, _) => "what opens the container credentials endpoint".to_owned(),
         _ => String::new(),
     }
 }

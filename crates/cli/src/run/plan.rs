@@ -113,7 +113,10 @@ impl Plan {
         settings.emulator_env = with_local_sts(&settings, place, &folder)?;
         let injection = injection(decide(&settings, &pod, &context))?;
         let injected = injection.apply_to(&pod)?;
-        output.step(stopwatch, format_args!("Injected the emulator for {}", injection.role));
+        output.step(stopwatch, format_args!("Injected the emulator for {}", injection.served_role()));
+        if injection.served_role() != &injection.role {
+            output.detail(format_args!("by role chaining, from {}", injection.role));
+        }
         output.detail(picture::draw(&pod, &injected, &injection));
         Ok(Self { facts, pod: injected, injection, token_audience: settings.token_audience, place, folder })
     }

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use imds_contract::{HttpTokens, SessionDuration, environment, pod};
-use imds_local_sts::{Claims, Config, LocalSts, Mode, Projection, Role};
+use imds_contract::{HttpTokens, SessionDuration, address, environment, pod};
+use imds_inject::Injection;
+use imds_local_sts::{Claims, Config, LocalSts, Mode, Projection, Role, TrustedRole};
 use nix::unistd::Gid;
 use serde_json::Value;
 use tokio::time::sleep;
@@ -87,7 +88,10 @@ impl Session {
             opened.context("cannot open the folder to the emulator's group")?;
         }
         let sts = start_sts(plan, output)?;
-        process.mount_locally(pod::TOKEN_VOLUME, &plan.folder.volume(pod::TOKEN_VOLUME));
+        plan.folder.make_empty_dir(pod::AUTHORIZATION_VOLUME).context("cannot make a folder")?;
+        for volume in [pod::TOKEN_VOLUME, pod::AUTHORIZATION_VOLUME] {
+            process.mount_locally(volume, &plan.folder.volume(volume));
+        }
         if let Place::Host(ports) = plan.place {
             move_ports(&mut process, ports, output);
         }
@@ -109,7 +113,7 @@ impl Session {
         }
         let expected = Expected {
             server: plan.place.imds(),
-            role: plan.injection.role.name(),
+            role: plan.injection.served_role().name(),
             http_tokens: self.http_tokens,
         };
         match interrupts.race(transcript::show(&expected, output)).await {
@@ -220,11 +224,7 @@ fn start_sts(plan: &Plan, output: &Output) -> anyhow::Result<LocalSts> {
     let sts = LocalSts::start(Config {
         listen: plan.place.sts(),
         audience: plan.token_audience.clone(),
-        roles: vec![Role {
-            arn: plan.injection.role.clone(),
-            subjects: vec![plan.injection.subject.clone()],
-            max_session: LONGEST_SESSION.parse().unwrap_or(SessionDuration::DEFAULT),
-        }],
+        roles: roles(&plan.injection),
         // As kubelet does for a Pod of several users; the folder above keeps others out.
         token: Some(Projection { directory: volume.clone(), mode: Mode::Everyone, claims }),
         ..Config::default()
@@ -240,6 +240,23 @@ fn start_sts(plan: &Plan, output: &Output) -> anyhow::Result<LocalSts> {
         pod::TOKEN_MOUNT_PATH
     ));
     Ok(sts)
+}
+
+/// The Pod's role, which trusts the Pod, and its further roles, of which each trusts the one before.
+fn roles(injection: &Injection) -> Vec<Role> {
+    let first = Role {
+        arn: injection.role.clone(),
+        subjects: vec![injection.subject.clone()],
+        trusted_roles: Vec::new(),
+        max_session: LONGEST_SESSION.parse().unwrap_or(SessionDuration::DEFAULT),
+    };
+    let hops = injection.role_chain.hops();
+    let before = [&injection.role].into_iter().chain(hops.iter().map(|hop| &hop.role_arn));
+    let further = before.zip(hops).map(|(before, hop)| {
+        let trusted = TrustedRole { arn: before.clone(), external_id: hop.external_id.clone() };
+        Role::chained(hop.role_arn.clone(), trusted)
+    });
+    [first].into_iter().chain(further).collect()
 }
 
 async fn start_emulator(
@@ -330,12 +347,15 @@ fn client_environment(plan: &Plan) -> Environment {
     let is_ours =
         |container: &&Value| container.get("name").and_then(Value::as_str) == Some(pod::EMULATOR_CONTAINER);
     let first = containers.find(|container| !is_ours(container));
-    let mut env = first.map(|container| Environment::of(container, &plan.facts)).unwrap_or_default();
+    let Some(first) = first else { return Environment::default() };
+    let mut env = Environment::of(first, &plan.facts);
+    env.mount_locally(first, pod::AUTHORIZATION_VOLUME, &plan.folder.volume(pod::AUTHORIZATION_VOLUME));
     if let Place::Host(ports) = plan.place {
-        let injected = format!("http://127.0.0.1:{}/", imds_contract::address::EMULATOR_PORT);
-        for (name, value) in &mut env.variables {
-            if name == environment::EC2_METADATA_SERVICE_ENDPOINT && *value == injected {
-                *value = format!("http://127.0.0.1:{}/", ports.imds);
+        let injected = format!("http://127.0.0.1:{}/", address::EMULATOR_PORT);
+        let told = [environment::EC2_METADATA_SERVICE_ENDPOINT, environment::CONTAINER_CREDENTIALS_FULL_URI];
+        for (_, value) in env.variables.iter_mut().filter(|(name, _)| told.contains(&name.as_str())) {
+            if let Some(path) = value.strip_prefix(&injected) {
+                *value = format!("http://127.0.0.1:{}/{path}", ports.imds);
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::output::Output;
 const LISTING: &str = "/latest/meta-data/iam/security-credentials/";
 const TOKEN: &str = "/latest/api/token";
 /// A path that IMDS has and the emulator has not.
-const NOT_SERVED: &str = "/latest/meta-data/instance-id";
+const NOT_SERVED: &str = "/latest/user-data";
 const TTL_HEADER: &str = "X-aws-ec2-metadata-token-ttl-seconds: 21600";
 const TOKEN_HEADER: &str = "X-aws-ec2-metadata-token";
 

@@ -1,13 +1,17 @@
 //! What a setting may hold, parsed once. Every type reads with [`str::parse`] and prints the form it was read from.
 
 mod arn;
+mod chain;
 mod choice;
+mod guards;
 mod region;
 mod seconds;
 mod session;
 
 pub use arn::RoleArn;
+pub use chain::{Hop, RoleChain};
 pub use choice::{HttpTokens, Interception, Metadata};
+pub use guards::{AllowedHosts, HopLimit};
 pub use region::{Partition, Region};
 pub use seconds::Seconds;
 pub use session::{SessionDuration, SessionName};

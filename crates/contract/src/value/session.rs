@@ -57,6 +57,9 @@ impl SessionDuration {
     /// less than 25 minutes left).
     pub const DEFAULT: Self = Self(3600);
 
+    /// The shortest that STS gives.
+    pub const SHORTEST: Self = Self(900);
+
     /// In seconds.
     pub fn as_secs(self) -> u32 {
         self.0

@@ -35,9 +35,16 @@ impl Reader<'_> {
         };
         let settings = EndpointSettings { role_partition, region, endpoint_url, fips, dual_stack, regional };
         let endpoint = settings.resolve().map_err(|error| self.endpoint_problem(&error)).ok();
+        let signing_region = settings.signing_region();
         let proxy = endpoint.as_ref().and_then(|endpoint| self.proxy(endpoint));
         let endpoint = endpoint.filter(|_| self.problems.len() == before)?;
-        Some(Client::new(ClientSettings { endpoint, proxy, trust, timeouts: Timeouts::default() }))
+        Some(Client::new(ClientSettings {
+            endpoint,
+            signing_region,
+            proxy,
+            trust,
+            timeouts: Timeouts::default(),
+        }))
     }
 
     /// Only the proxy that would be used is read: a cluster sets the other variables for others.
@@ -67,7 +74,7 @@ impl Reader<'_> {
         names.iter().find_map(read)
     }
 
-    fn variable<T: FromStr<Err: fmt::Display>>(&mut self, names: &[&'static str]) -> Option<T> {
+    pub(super) fn variable<T: FromStr<Err: fmt::Display>>(&mut self, names: &[&'static str]) -> Option<T> {
         let (name, value) = self.text(names)?;
         value.parse().map_err(|error| self.problems.push(format!("{name}: {error}"))).ok()
     }

@@ -1,3 +1,4 @@
+use super::settings::SETTINGS;
 use super::*;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/my-example-role";
@@ -142,6 +143,72 @@ fn an_address_that_others_reach_is_refused_unless_asked_for_twice() {
     let all = problems(&needed, &[]).join("\n");
     assert!(all.contains("0.0.0.0:1338") && all.contains("--allow-remote"), "{all}");
     config(&[&needed[..], &["--allow-remote"]].concat(), &[]);
+}
+
+#[test]
+fn a_role_chain_is_of_one_partition_and_an_hour_at_most() {
+    let needed = [("AWS_ROLE_ARN", ROLE), ("AWS_WEB_IDENTITY_TOKEN_FILE", "/t")];
+    let further = "arn:aws:iam::444455556666:role/reader;external-id=Acme-42";
+    let read = config(&["--assume-role-arns", further], &needed);
+    assert_eq!(read.role_chain.to_string(), further);
+    assert!(config(&[], &needed).role_chain.hops().is_empty());
+    for (wrong, expected) in [
+        (["my-role", "3600"], "--assume-role-arns: \"my-role\" is not accepted"),
+        (
+            ["arn:aws-cn:iam::444455556666:role/reader", "3600"],
+            "--assume-role-arns: arn:aws-cn:iam::444455556666:role/reader is of another partition than",
+        ),
+        (
+            [further, "7200"],
+            "--assume-role-arns: a session duration of \"7200\" is not accepted; accepted: at most 3600",
+        ),
+    ] {
+        let [chain, duration] = wrong;
+        let all = problems(&["--assume-role-arns", chain, "--session-duration", duration], &needed);
+        assert!(matches!(all.as_slice(), [only] if only.starts_with(expected)), "{all:?}");
+    }
+}
+
+#[test]
+fn what_is_known_of_the_pod_comes_from_the_environment() {
+    let needed =
+        [("AWS_ROLE_ARN", ROLE), ("AWS_WEB_IDENTITY_TOKEN_FILE", "/t"), ("AWS_REGION", "eu-central-1")];
+    let pod = [
+        ("IMDS_METADATA", "extended"),
+        ("IMDS_POD_UID", "0b6d4d1e-8f3a-4a53-9d3c-2f1e5a7c9b10"),
+        ("IMDS_POD_IPS", "fd00::7,10.1.2.3"),
+        ("IMDS_AVAILABILITY_ZONE", "eu-central-1a"),
+        ("HOSTNAME", "web-0"),
+    ];
+    let read = config(&[], &[&needed[..], &pod].concat());
+    assert_eq!(read.metadata, Metadata::Extended);
+    let expected = Facts {
+        region: "eu-central-1".parse().ok(),
+        zone: Some("eu-central-1a".to_owned()),
+        uid: Some("0b6d4d1e-8f3a-4a53-9d3c-2f1e5a7c9b10".to_owned()),
+        hostname: Some("web-0".to_owned()),
+        ipv4: Some(Ipv4Addr::new(10, 1, 2, 3)),
+    };
+    assert_eq!(read.facts, expected);
+    // Where the Pod has no such label, kubelet hands on an empty text.
+    assert_eq!(config(&[], &[&needed[..], &[("IMDS_AVAILABILITY_ZONE", "")]].concat()).facts.zone, None);
+    let all = problems(&[], &[&needed[..], &[("IMDS_POD_UID", "two\nlines")]].concat());
+    assert!(matches!(all.as_slice(), [only] if only.starts_with("IMDS_POD_UID: ")), "{all:?}");
+}
+
+#[test]
+fn the_guards_are_off_unless_set() {
+    let needed = [("AWS_ROLE_ARN", ROLE), ("AWS_WEB_IDENTITY_TOKEN_FILE", "/t")];
+    let plain = config(&[], &needed);
+    assert_eq!((plain.hop_limit, plain.allowed_hosts, plain.authorization_file), (None, None, None));
+    let guards =
+        ["--hop-limit", "1", "--allowed-hosts", "169.254.169.254,localhost", "--authorization-file=/a/token"];
+    let guarded = config(&guards, &needed);
+    assert_eq!(guarded.hop_limit.map(HopLimit::get), Some(1));
+    assert_eq!(guarded.authorization_file, Some("/a/token".into()));
+    assert!(guarded.allowed_hosts.is_some());
+    let all = problems(&["--hop-limit", "65", "--allowed-hosts", "http://x"], &needed);
+    assert_eq!(all.len(), 2, "{all:?}");
 }
 
 #[test]

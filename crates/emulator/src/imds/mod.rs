@@ -1,5 +1,6 @@
 //! IMDS itself: a request and what is known now in, an answer out. Pure: no socket, no clock, no STS.
 
+mod metadata;
 mod page;
 mod path;
 
@@ -7,12 +8,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
-use imds_contract::{HttpTokens, RoleArn};
+use imds_contract::{AllowedHosts, HttpTokens, RoleArn};
+use imds_sts::Secret;
+use subtle::ConstantTimeEq as _;
 
 use crate::clock::Now;
 use crate::credentials::Credentials;
 use crate::token::{TokenKey, Ttl};
 use path::Resource;
+
+pub use metadata::{Facts, Tree};
 
 /// What is read of a request.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +32,17 @@ pub struct Request<'a> {
     pub ttl: Option<&'a [u8]>,
     /// Whether there is an `X-Forwarded-For`: a proxy speaks for somebody else.
     pub forwarded: bool,
+    /// The host that is meant: of the target, else `Host`.
+    pub host: Option<&'a [u8]>,
+    /// `Authorization`, where present.
+    pub authorization: Option<&'a [u8]>,
+}
+
+impl<'a> Request<'a> {
+    /// A request with none of the headers.
+    pub fn new(method: &'a Method, path: &'a str) -> Self {
+        Self { method, path, token: None, ttl: None, forwarded: false, host: None, authorization: None }
+    }
 }
 
 /// What is answered. The body may be the document, so it does not print.
@@ -55,6 +71,13 @@ pub struct Asked {
     pub version: Version,
 }
 
+impl Asked {
+    /// Whether a role's name or a document was asked for without a session token.
+    pub fn is_v1_read(self) -> bool {
+        matches!(self, Self { class: Class::Roles | Class::Document, version: Version::V1 })
+    }
+}
+
 /// `Content-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentType {
@@ -62,6 +85,8 @@ pub enum ContentType {
     Plain,
     /// `text/html`: errors.
     Html,
+    /// `application/json`: what the container credentials endpoint answers.
+    Json,
 }
 
 /// Which kind of resource was asked for.
@@ -75,6 +100,10 @@ pub enum Class {
     Document,
     /// The list of versions.
     Versions,
+    /// The container credentials endpoint.
+    Container,
+    /// Another path of a known version, served or not.
+    Metadata,
     /// Everything else.
     Other,
 }
@@ -86,6 +115,8 @@ pub enum Version {
     V1,
     /// With one, or asking for one.
     V2,
+    /// What is not IMDS: the container credentials endpoint.
+    Neither,
 }
 
 const ALLOW_TOKEN: &str = "OPTIONS, PUT";
@@ -94,15 +125,31 @@ const ALLOW_DATA: &str = "OPTIONS, GET, HEAD";
 /// The service: what does not change in the life of the process.
 #[derive(Debug)]
 pub struct Imds {
-    role: RoleArn,
-    http_tokens: HttpTokens,
-    tokens: TokenKey,
+    /// The role whose credentials are served.
+    pub role: RoleArn,
+    /// Whether IMDSv1 is served.
+    pub http_tokens: HttpTokens,
+    /// This process's session tokens.
+    pub tokens: TokenKey,
+    /// What is served beside the credentials.
+    pub metadata: Tree,
+    /// What opens the container credentials endpoint; `None`: there is none.
+    pub authorization: Option<Secret>,
+    /// The hosts that requests may be for; `None`: any.
+    pub allowed_hosts: Option<AllowedHosts>,
 }
 
 impl Imds {
-    /// The service of one role.
+    /// The service of a role as GKE on AWS's emulator has it: the credential paths alone, for any host.
     pub fn new(role: RoleArn, http_tokens: HttpTokens, tokens: TokenKey) -> Self {
-        Self { role, http_tokens, tokens }
+        Self {
+            role,
+            http_tokens,
+            tokens,
+            metadata: Tree::default(),
+            authorization: None,
+            allowed_hosts: None,
+        }
     }
 
     /// Answers a request with the credentials that there are.
@@ -118,10 +165,16 @@ impl Imds {
             Resource::Roles => Class::Roles,
             Resource::Role(_) => Class::Document,
             Resource::Root => Class::Versions,
+            Resource::ContainerCredentials => Class::Container,
+            Resource::Metadata(_) => Class::Metadata,
             Resource::Unknown | Resource::Malformed => Class::Other,
         };
-        let speaks_v2 = request.token.is_some() || class == Class::Token;
-        let version = if speaks_v2 { Version::V2 } else { Version::V1 };
+        let version = match class {
+            Class::Container => Version::Neither,
+            Class::Token => Version::V2,
+            _ if request.token.is_some() => Version::V2,
+            _ => Version::V1,
+        };
         (Asked { class, version }, self.decide(request, &resource, credentials, now))
     }
 
@@ -132,6 +185,10 @@ impl Imds {
         credentials: Option<&Credentials>,
         now: Now,
     ) -> Answer {
+        let meant = |allowed: &AllowedHosts| request.host.is_none_or(|host| allowed.allow(host));
+        if !self.allowed_hosts.as_ref().is_none_or(meant) {
+            return Answer::empty(StatusCode::FORBIDDEN);
+        }
         // As the real service: IMDSv2 alone knows of proxies. Where tokens are required nothing else is left.
         if request.forwarded && (request.method == Method::PUT || request.token.is_some()) {
             return Answer::empty(StatusCode::FORBIDDEN);
@@ -143,6 +200,9 @@ impl Imds {
             (&Method::OPTIONS, _) => Answer { allow: Some(allow), ..Answer::empty(StatusCode::OK) },
             (&Method::PUT, Resource::Token) => self.issue_token(request.ttl, now.boot),
             (&Method::PUT, Resource::TokenWithSlash) => Answer::empty(StatusCode::FORBIDDEN),
+            (&Method::GET | &Method::HEAD, Resource::ContainerCredentials) => {
+                self.container_credentials(request, credentials, now)
+            }
             (&Method::GET | &Method::HEAD, _) if !token_path => match self.authorize(request.token, now.boot)
             {
                 Ok(token_ttl) => Answer { token_ttl, ..self.read(resource, credentials, now) },
@@ -170,6 +230,31 @@ impl Imds {
         }
     }
 
+    /// The document, for clients that know ECS and EKS: they find the same keys in it. Whether `Authorization` has to be there
+    /// follows IMDS: a client from before its file was invented is served where IMDSv1 is, and a wrong value never.
+    fn container_credentials(
+        &self,
+        request: &Request<'_>,
+        credentials: Option<&Credentials>,
+        now: Now,
+    ) -> Answer {
+        let Some(expected) = &self.authorization else { return Answer::page(StatusCode::NOT_FOUND) };
+        let authorized = match (request.authorization, self.http_tokens) {
+            (Some(given), _) => given.ct_eq(expected.expose().as_bytes()).into(),
+            (None, HttpTokens::Optional) => true,
+            (None, HttpTokens::Required) => false,
+        };
+        let valid = credentials.filter(|credentials| credentials.are_valid(now));
+        match valid {
+            _ if request.forwarded => Answer::json_error(StatusCode::FORBIDDEN, page::FORWARDED),
+            _ if !authorized => Answer::json_error(StatusCode::UNAUTHORIZED, page::NOT_AUTHORIZED),
+            None => Answer::json_error(StatusCode::SERVICE_UNAVAILABLE, page::NO_CREDENTIALS),
+            Some(credentials) => {
+                Answer { content_type: ContentType::Json, ..Answer::plain(credentials.document()) }
+            }
+        }
+    }
+
     fn read(&self, resource: &Resource<'_>, credentials: Option<&Credentials>, now: Now) -> Answer {
         let valid = credentials.filter(|credentials| credentials.are_valid(now));
         match (resource, valid) {
@@ -184,6 +269,10 @@ impl Imds {
                 last_modified: Some(credentials.last_modified()),
                 ..Answer::plain(credentials.document())
             },
+            (Resource::Metadata(names), _) => {
+                let names: Vec<_> = names.iter().map_while(Option::as_deref).collect();
+                self.metadata.read(&names).map_or_else(|| Answer::page(StatusCode::NOT_FOUND), Answer::plain)
+            }
             _ => Answer::page(StatusCode::NOT_FOUND),
         }
     }
@@ -202,6 +291,10 @@ impl Answer {
     /// To a request whose body is too long.
     pub fn too_long() -> Self {
         Self::page(StatusCode::PAYLOAD_TOO_LARGE)
+    }
+
+    fn json_error(status: StatusCode, body: &'static str) -> Self {
+        Self { body: body.into(), content_type: ContentType::Json, ..Self::empty(status) }
     }
 
     fn plain(body: Bytes) -> Self {

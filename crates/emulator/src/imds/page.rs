@@ -56,6 +56,22 @@ pub(super) const NOT_ALLOWED: &str = error_page!("405 - Not Allowed");
 pub(super) const PAYLOAD_TOO_LARGE: &str = error_page!("413 - Payload Too Large");
 pub(super) const UNAVAILABLE: &str = error_page!("503 - Service Unavailable");
 
+/// What the container credentials endpoint says instead: JSON with `code` and `message`, as the agent of ECS.
+macro_rules! json_error {
+    ($code:literal, $message:literal) => {
+        concat!("{\"code\":\"", $code, "\",\"message\":\"", $message, "\"}")
+    };
+}
+
+pub(super) const FORWARDED: &str =
+    json_error!("Forwarded", "X-Forwarded-For: credentials are for this Pod alone");
+pub(super) const NOT_AUTHORIZED: &str = json_error!(
+    "NotAuthorized",
+    "Authorization has to be the contents of the file that AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE names"
+);
+pub(super) const NO_CREDENTIALS: &str =
+    json_error!("NoCredentials", "there are no credentials now: the emulator's log says why");
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -3,6 +3,13 @@
 
 use std::borrow::Cow;
 
+/// [`CONTAINER_CREDENTIALS_PATH`](imds_contract::pod::CONTAINER_CREDENTIALS_PATH), taken apart.
+const CONTAINER_VERSION: &str = "v1";
+const CONTAINER_NAME: &str = "credentials";
+
+/// The most names below a version that any path has.
+pub(super) const DEPTH: usize = 4;
+
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Resource<'a> {
@@ -16,6 +23,10 @@ pub(super) enum Resource<'a> {
     Roles,
     /// `/{version}/meta-data/iam/security-credentials/{role}`: the document.
     Role(Cow<'a, str>),
+    /// `/v1/credentials`: the document, as ECS and EKS serve it.
+    ContainerCredentials,
+    /// Anything else below a version: at most four names.
+    Metadata([Option<Cow<'a, str>>; DEPTH]),
     /// Anything else.
     Unknown,
     /// A path that no client has an honest use for: broken or hidden characters, dot segments.
@@ -33,25 +44,26 @@ impl<'a> Resource<'a> {
         };
         let mut read = || -> Result<Self, Self> {
             let Some(version) = next()? else { return Ok(Self::Root) };
-            let tail = [next()?, next()?, next()?, next()?];
-            let known = is_version(&version);
+            let tail: [_; DEPTH] = [next()?, next()?, next()?, next()?];
             // What follows is read only to refuse what is malformed.
             let mut too_long = false;
             while next()?.is_some() {
                 too_long = true;
             }
-            if too_long || !known {
+            if too_long {
                 return Ok(Self::Unknown);
             }
-            Ok(match tail.each_ref().map(Option::as_deref) {
-                [Some("api"), Some("token"), None, _] if path.ends_with('/') => Self::TokenWithSlash,
-                [Some("api"), Some("token"), None, _] => Self::Token,
-                [Some("meta-data"), Some("iam"), Some("security-credentials"), None] => Self::Roles,
-                [Some("meta-data"), Some("iam"), Some("security-credentials"), Some(_)] => {
+            Ok(match (&*version, tail.each_ref().map(Option::as_deref)) {
+                (CONTAINER_VERSION, [Some(CONTAINER_NAME), None, ..]) => Self::ContainerCredentials,
+                (other, _) if !is_version(other) => Self::Unknown,
+                (_, [Some("api"), Some("token"), None, _]) if path.ends_with('/') => Self::TokenWithSlash,
+                (_, [Some("api"), Some("token"), None, _]) => Self::Token,
+                (_, [Some("meta-data"), Some("iam"), Some("security-credentials"), None]) => Self::Roles,
+                (_, [Some("meta-data"), Some("iam"), Some("security-credentials"), Some(_)]) => {
                     let [.., role] = tail;
                     role.map_or(Self::Unknown, Self::Role)
                 }
-                _ => Self::Unknown,
+                _ => Self::Metadata(tail),
             })
         };
         read().unwrap_or_else(|malformed| malformed)
@@ -131,24 +143,48 @@ mod tests {
     }
 
     #[test]
+    fn other_paths_of_a_version_are_metadata() {
+        for (path, names) in [
+            ("/latest", &[][..]),
+            ("/latest/meta-data/", &["meta-data"]),
+            ("/latest/meta-data//iam/", &["meta-data", "iam"]),
+            ("/2018-09-24/meta-data/iam/info", &["meta-data", "iam", "info"]),
+            (
+                "/latest/meta-data/placement/availability-zone/",
+                &["meta-data", "placement", "availability-zone"],
+            ),
+            ("/latest/dynamic/instance-identity/document", &["dynamic", "instance-identity", "document"]),
+            (
+                "/latest/meta-data/iam/security-credentials-extended/",
+                &["meta-data", "iam", "security-credentials-extended"],
+            ),
+            ("/latest/META-DATA/iam/security-credentials/", &["META-DATA", "iam", "security-credentials"]),
+            ("/latest/api/token/x", &["api", "token", "x"]),
+        ] {
+            let Resource::Metadata(found) = Resource::of(path) else { panic!("{path}") };
+            assert_eq!(found.iter().flatten().collect::<Vec<_>>(), names, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_container_credentials_endpoint_is_at_its_path_alone() {
+        for path in [imds_contract::pod::CONTAINER_CREDENTIALS_PATH, "/v1/credentials/", "//v1//credentials"]
+        {
+            assert_eq!(Resource::of(path), Resource::ContainerCredentials, "{path}");
+        }
+        for path in ["/v1", "/v1/credentials/x", "/v2/credentials", "/v1/Credentials"] {
+            assert_eq!(Resource::of(path), Resource::Unknown, "{path}");
+        }
+    }
+
+    #[test]
     fn other_paths_are_unknown() {
         for path in [
-            "/latest",
-            "/latest/meta-data",
-            "/latest/meta-data/",
-            "/latest/meta-data/iam/",
-            "/latest/meta-data/iam/info",
-            "/latest/meta-data/instance-id",
-            "/latest/meta-data/iam/security-credentials-extended/",
             "/latest/meta-data/iam/security-credentials/role/more",
-            "/latest/dynamic/instance-identity/document",
             "/Latest/meta-data/iam/security-credentials/",
             "/newest/meta-data/iam/security-credentials/",
             "/2.0/meta-data/iam/security-credentials/",
             "/2021-7-15/meta-data/iam/security-credentials/",
-            "/latest/META-DATA/iam/security-credentials/",
-            "/latest/api/token/x",
-            "/latest/api",
             "*",
         ] {
             assert_eq!(Resource::of(path), Resource::Unknown, "{path}");

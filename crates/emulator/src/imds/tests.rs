@@ -9,6 +9,7 @@ use super::*;
 
 const LIST: &str = "/latest/meta-data/iam/security-credentials/";
 const DOCUMENT: &str = "/latest/meta-data/iam/security-credentials/my-role";
+const CONTAINER: &str = "/v1/credentials";
 const HOUR: Duration = Duration::from_hours(1);
 
 fn now() -> Now {
@@ -58,6 +59,22 @@ impl Bench {
         self
     }
 
+    fn with_container_endpoint(mut self) -> Self {
+        self.imds.authorization = Some(Secret::from("the-value"));
+        self
+    }
+
+    fn for_hosts(mut self, hosts: &str) -> Self {
+        self.imds.allowed_hosts = Some(hosts.parse().unwrap());
+        self
+    }
+
+    /// Asks the container credentials endpoint with this `Authorization`.
+    fn container(&self, authorization: Option<&str>) -> Answer {
+        let authorization = authorization.map(str::as_bytes);
+        self.ask(&Request { authorization, ..Request::new(&Method::GET, CONTAINER) })
+    }
+
     fn ask(&self, request: &Request<'_>) -> Answer {
         self.ask_as(request).1
     }
@@ -67,7 +84,7 @@ impl Bench {
     }
 
     fn method(&self, method: &Method, path: &str) -> Answer {
-        self.ask(&Request { method, path, token: None, ttl: None, forwarded: false })
+        self.ask(&Request::new(method, path))
     }
 
     fn get(&self, path: &str) -> Answer {
@@ -75,13 +92,12 @@ impl Bench {
     }
 
     fn get_with_token(&self, path: &str, token: &[u8]) -> Answer {
-        let method = &Method::GET;
-        self.ask(&Request { method, path, token: Some(token), ttl: None, forwarded: false })
+        self.ask(&Request { token: Some(token), ..Request::new(&Method::GET, path) })
     }
 
     fn put_token(&self, ttl: Option<&str>) -> Answer {
-        let (method, path, ttl) = (&Method::PUT, "/latest/api/token", ttl.map(str::as_bytes));
-        self.ask(&Request { method, path, token: None, ttl, forwarded: false })
+        let ttl = ttl.map(str::as_bytes);
+        self.ask(&Request { ttl, ..Request::new(&Method::PUT, "/latest/api/token") })
     }
 }
 
@@ -227,20 +243,77 @@ fn a_proxied_request_and_a_token_path_with_a_slash_are_forbidden() {
         (Method::GET, DOCUMENT, Some(&token[..])),
         (Method::GET, LIST, Some(&b"INVALID"[..])),
     ] {
-        let request = Request { method: &method, path, token, ttl: Some(b"60"), forwarded: true };
+        let request = Request { token, ttl: Some(b"60"), forwarded: true, ..Request::new(&method, path) };
         assert!(bench.ask(&request).expect(403).body.is_empty());
     }
-    let v1 = Request { method: &Method::GET, path: LIST, token: None, ttl: None, forwarded: true };
+    let v1 = Request { forwarded: true, ..Request::new(&Method::GET, LIST) };
     bench.ask(&v1).expect(200);
     imds().tokens_required().ask(&v1).expect(401);
-    let request = Request {
-        method: &Method::PUT,
-        path: "/latest/api/token/",
-        token: None,
-        ttl: Some(b"60"),
-        forwarded: false,
-    };
+    let request = Request { ttl: Some(b"60"), ..Request::new(&Method::PUT, "/latest/api/token/") };
     assert!(imds().ask(&request).expect(403).body.is_empty());
+}
+
+#[test]
+fn the_container_endpoint_serves_the_document_to_those_who_read_the_file() {
+    let bench = imds().with_container_endpoint();
+    let answer = bench.container(Some("the-value")).expect(200);
+    assert_eq!(answer.content_type, ContentType::Json);
+    assert_eq!(answer.text(), bench.get(DOCUMENT).text());
+    for wrong in ["", "the-valuE", "the-value ", "the-value-and-more", "Bearer the-value"] {
+        bench.container(Some(wrong)).expect(401);
+        imds().with_container_endpoint().tokens_required().container(Some(wrong)).expect(401);
+    }
+    // As IMDS: where IMDSv1 is served, older clients, which do not know the file, are served too.
+    bench.container(None).expect(200);
+    let required = imds().with_container_endpoint().tokens_required();
+    required.container(Some("the-value")).expect(200);
+    let refused = required.container(None).expect(401);
+    assert_eq!(refused.content_type, ContentType::Json);
+    assert!(refused.text().contains("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"), "{}", refused.text());
+}
+
+#[test]
+fn the_container_endpoint_is_closed_to_proxies_and_where_nobody_asked_for_it() {
+    imds().container(Some("the-value")).expect_page(404);
+    let bench = imds().with_container_endpoint();
+    let authorization = Some(&b"the-value"[..]);
+    let forwarded = Request { authorization, forwarded: true, ..Request::new(&Method::GET, CONTAINER) };
+    bench.ask(&forwarded).expect(403);
+    assert_eq!(bench.method(&Method::POST, CONTAINER).expect(405).allow, Some("OPTIONS, GET, HEAD"));
+    for bench in [imds().not_ready(), imds().at(after(HOUR))] {
+        let answer = bench.with_container_endpoint().container(Some("the-value")).expect(503);
+        assert!(answer.text().starts_with("{\"code\":\"NoCredentials\""), "{}", answer.text());
+    }
+}
+
+#[test]
+fn extended_metadata_is_served_by_the_rules_of_the_rest() {
+    let mut bench = imds();
+    let facts = Facts { region: Some("eu-central-1".parse().unwrap()), ..Facts::default() };
+    let role = "arn:aws:iam::123456789012:role/my-role".parse().unwrap();
+    bench.imds.metadata = Tree::new(imds_contract::Metadata::Extended, &facts, &role, now().wall);
+    let region = bench.get("/latest/meta-data/placement/region").expect(200);
+    assert_eq!((region.text().as_str(), region.content_type), ("eu-central-1", ContentType::Plain));
+    assert_eq!(bench.get("/latest/").expect(200).text(), "dynamic\nmeta-data");
+    bench.get("/latest/meta-data/ami-id").expect_page(404);
+    bench.get("/latest/api").expect_page(404);
+    let token = bench.put_token(Some("60")).body;
+    let with_token = bench.get_with_token("/2021-07-15/meta-data/placement/region/", &token).expect(200);
+    assert_eq!(with_token.token_ttl, Some(60));
+    bench.tokens_required().get("/latest/meta-data/placement/region").expect_page(401);
+}
+
+#[test]
+fn where_hosts_are_named_a_request_for_another_is_forbidden() {
+    let ask = |bench: &Bench, host| {
+        bench.ask(&Request { host, ..Request::new(&Method::GET, DOCUMENT) }).status.as_u16()
+    };
+    let bench = imds().for_hosts("169.254.169.254,localhost");
+    assert_eq!(ask(&bench, Some(b"169.254.169.254")), 200);
+    assert_eq!(ask(&bench, Some(b"localhost:1338")), 200);
+    assert_eq!(ask(&bench, None), 200, "HTTP/1.0 has no Host");
+    assert_eq!(ask(&bench, Some(b"rebind.example")), 403);
+    assert_eq!(ask(&imds(), Some(b"rebind.example")), 200, "any host by default");
 }
 
 #[test]
@@ -252,7 +325,7 @@ fn a_malformed_path_is_a_bad_request() {
 #[test]
 fn the_metrics_know_what_was_asked_for_and_in_which_version() {
     let asked = |method: &Method, path, token| {
-        let request = Request { method, path, token, ttl: None, forwarded: false };
+        let request = Request { token, ..Request::new(method, path) };
         let (Asked { class, version }, _) = imds().ask_as(&request);
         (class, version)
     };
@@ -260,7 +333,9 @@ fn the_metrics_know_what_was_asked_for_and_in_which_version() {
     assert_eq!(asked(&Method::GET, DOCUMENT, Some(b"x")), (Class::Document, Version::V2));
     assert_eq!(asked(&Method::PUT, "/latest/api/token", None), (Class::Token, Version::V2));
     assert_eq!(asked(&Method::GET, "/", None), (Class::Versions, Version::V1));
-    assert_eq!(asked(&Method::GET, "/latest/user-data", None), (Class::Other, Version::V1));
+    assert_eq!(asked(&Method::GET, "/latest/user-data", None), (Class::Metadata, Version::V1));
+    assert_eq!(asked(&Method::GET, "/favicon.ico", None), (Class::Other, Version::V1));
+    assert_eq!(asked(&Method::GET, CONTAINER, Some(b"x")), (Class::Container, Version::Neither));
 }
 
 proptest! {
@@ -269,7 +344,7 @@ proptest! {
         path in proptest::collection::vec(
             proptest::sample::select(vec![
                 "/", "latest", "1.0", "2009-04-04", "api", "token", "meta-data", "iam", "security-credentials",
-                "my-role", "my%2drole", "other", "..", "%2e", "%00", "info",
+                "my-role", "my%2drole", "other", "..", "%2e", "%00", "info", "v1", "credentials",
             ]),
             0..8,
         ).prop_map(|segments| format!("/{}", segments.join("/"))),
@@ -277,9 +352,15 @@ proptest! {
         method in proptest::sample::select(vec![Method::GET, Method::HEAD, Method::PUT, Method::POST]),
         forwarded in any::<bool>(),
     ) {
-        let request = Request { method: &method, path: &path, token: token.as_deref(), ttl: None, forwarded };
-        let (asked, answer) = imds().ask_as(&request);
-        let is_the_document = asked.class == Class::Document && path.contains("/security-credentials/");
-        prop_assert!(is_the_document || !answer.text().contains("EXAMPLE"), "{}", path);
+        let request = Request { token: token.as_deref(), forwarded, ..Request::new(&method, &path) };
+        for bench in [imds(), imds().with_container_endpoint()] {
+            let (asked, answer) = bench.ask_as(&request);
+            let is_the_document = match asked.class {
+                Class::Document => path.contains("/security-credentials/"),
+                Class::Container => bench.imds.authorization.is_some() && !forwarded,
+                _ => false,
+            };
+            prop_assert!(is_the_document || !answer.text().contains("EXAMPLE"), "{}", path);
+        }
     }
 }

@@ -188,8 +188,8 @@ fn admin_serves_health_and_metrics_and_never_a_credential() {
     let metrics = emulator.admin("/metrics").expect(200).body;
     for sample in [
         "imds_emulator_requests_total{path=\"document\",version=\"v1\",code=\"200\"} 1",
-        "imds_emulator_requests_total{path=\"other\",version=\"v1\",code=\"404\"} 1",
-        "imds_emulator_imdsv1_reads_total 1",
+        "imds_emulator_requests_total{path=\"metadata\",version=\"v1\",code=\"404\"} 1",
+        "imds_emulator_imdsv1_reads_total{client=\"none\"} 1",
         "imds_emulator_sts_exchanges_total{outcome=\"success\"} 1",
         "imds_emulator_sts_exchange_duration_seconds_count 1",
         "imds_emulator_credentials_valid 1",
@@ -198,4 +198,86 @@ fn admin_serves_health_and_metrics_and_never_a_credential() {
         assert!(metrics.contains(sample), "{sample} is not in:\n{metrics}");
     }
     assert!(metrics.contains("imds_emulator_credentials_expiration_timestamp_seconds 1"), "{metrics}");
+}
+
+#[test]
+fn who_still_uses_imdsv1_is_told_once_and_counted() {
+    let stage = Stage::new();
+    let emulator = stage.emulator().ready();
+    let ask = |agent: &str| {
+        emulator.ask(&format!(
+            "GET {DOCUMENT} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nuser-agent: {agent}\r\n\r\n"
+        ))
+    };
+    for agent in ["Boto/2.49.0 Python/3.11", "Boto/2.49.0 Python/3.12", "curl/7.88.1"] {
+        ask(agent).expect(200);
+    }
+    let line = emulator.wait_for_log("reads credentials by IMDSv1");
+    assert!(line.contains("\"client\":\"Boto\"") && line.contains("Python/3.11"), "{line}");
+    let line = emulator.wait_for_log("reads credentials by IMDSv1");
+    assert!(line.contains("\"client\":\"curl\""), "once for each family: {line}");
+    let token =
+        emulator.ask(&put_token("x-aws-ec2-metadata-token-ttl-seconds: 60\r\nuser-agent: aws-cli/2\r\n"));
+    emulator.ask(&get_with_token(DOCUMENT, &token.body)).expect(200);
+    let metrics = emulator.admin("/metrics").expect(200).body;
+    for sample in ["{client=\"Boto\"} 2", "{client=\"curl\"} 1"] {
+        assert!(metrics.contains(&format!("imds_emulator_imdsv1_reads_total{sample}")), "{metrics}");
+    }
+    assert!(!metrics.contains("aws-cli"), "{metrics}");
+}
+
+#[test]
+fn the_guards_of_the_operator_are_kept() {
+    let stage = Stage::new();
+    let emulator = stage
+        .emulator()
+        .env("IMDS_ALLOWED_HOSTS", "169.254.169.254,localhost")
+        .env("IMDS_HOP_LIMIT", "1")
+        .ready();
+    emulator.get(ROLES).expect(200);
+    let ask = |host: &str, target: &str| {
+        emulator.ask(&format!("GET {target}{ROLES} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"))
+    };
+    ask("localhost:1338", "").expect(200);
+    assert_eq!(ask("rebind.example", "").expect(403).body, "");
+    ask("localhost", "http://rebind.example").expect(403);
+}
+
+#[test]
+fn what_is_known_of_the_pod_is_served_where_it_is_asked_for() {
+    let stage = Stage::new();
+    let emulator = stage
+        .emulator()
+        .env("IMDS_METADATA", "extended")
+        .env("AWS_REGION", "eu-central-1")
+        .env("IMDS_POD_UID", "0b6d4d1e-8f3a-4a53-9d3c-2f1e5a7c9b10")
+        .env("IMDS_POD_IPS", "10.1.2.3")
+        .ready();
+    let document = emulator.get("/latest/dynamic/instance-identity/document").expect(200);
+    assert_eq!(document.header("content-type"), Some("text/plain"));
+    for (name, value) in
+        [("region", "eu-central-1"), ("accountId", "123456789012"), ("privateIp", "10.1.2.3")]
+    {
+        assert_eq!(document_field(&document.body, name).as_deref(), Some(value));
+    }
+    emulator.get("/latest/meta-data/placement/availability-zone").expect(404);
+    assert_eq!(emulator.get("/latest/meta-data/placement/").expect(200).body, "region");
+}
+
+#[test]
+fn odd_heads_are_refused_and_harm_nobody() {
+    let stage = Stage::new();
+    let emulator = stage.emulator().ready();
+    let head = |more: &str| format!("GET {ROLES} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{more}\r\n");
+    emulator.ask(&head(&format!("long: {}\r\n", "y".repeat(9000)))).expect(431);
+    emulator.ask(&head(&"many: y\r\n".repeat(200))).expect(431);
+    emulator.ask(&head("X-AWS-EC2-METADATA-TOKEN: \r\n")).expect(401);
+    for path in
+        ["/latest/../latest/meta-data/", "/latest/meta-data/iam/security-credentials/%2e%2e/x", "/%00"]
+    {
+        emulator.get(path).expect(400);
+    }
+    emulator.get("/latest/%6deta-data/iam/security-credentials/").expect(200);
+    emulator.get(&format!("{DOCUMENT}?a=b#c")).expect(200);
+    emulator.get(ROLES).expect(200);
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use imds_local_sts::{Claims, Config, LocalSts, Mode, Projection, Role};
+use imds_local_sts::{Claims, Config, LocalSts, Mode, Projection, Role, TrustedRole};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -20,6 +20,11 @@ pub(crate) const DOCUMENT: &str = "/latest/meta-data/iam/security-credentials/my
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Trusts [`ROLE_ARN`], who shows the external id `Acme-42`.
+pub(crate) const READER_ARN: &str = "arn:aws:iam::444455556666:role/team/reader";
+/// Trusts [`READER_ARN`].
+pub(crate) const WRITER_ARN: &str = "arn:aws:iam::777788889999:role/writer";
 
 /// A local STS that trusts `default/default` with [`ROLE_ARN`], and a projected token of that service account.
 pub(crate) struct Stage {
@@ -38,7 +43,15 @@ impl Stage {
             mode: Mode::Owner,
             claims: Claims::new("default", "default", "nginx"),
         };
-        let roles = vec![Role::new(ROLE_ARN.parse().unwrap(), "default", "default")];
+        let chained = |arn: &str, trusted: &str, external_id: Option<&str>| {
+            let external_id = external_id.map(str::to_owned);
+            Role::chained(arn.parse().unwrap(), TrustedRole { arn: trusted.parse().unwrap(), external_id })
+        };
+        let roles = vec![
+            Role::new(ROLE_ARN.parse().unwrap(), "default", "default"),
+            chained(READER_ARN, ROLE_ARN, Some("Acme-42")),
+            chained(WRITER_ARN, READER_ARN, None),
+        ];
         let config = Config { roles, token: Some(token), ..Config::default() };
         let sts = runtime.block_on(async { LocalSts::start(config) }).unwrap();
         std::fs::write(folder.path().join("ca.pem"), sts.ca_pem().unwrap()).unwrap();
@@ -93,7 +106,16 @@ impl Program<'_> {
     }
 
     /// Starts the program and waits until it listens.
-    pub(crate) fn start(mut self) -> Emulator {
+    pub(crate) fn start(self) -> Emulator {
+        let mut emulator = self.spawn();
+        let serving = emulator.wait_for_log("serving IMDS");
+        emulator.imds = field(&serving, "imds").parse().unwrap();
+        emulator.admin = field(&serving, "admin").parse().unwrap();
+        emulator
+    }
+
+    /// Starts the program.
+    pub(crate) fn spawn(mut self) -> Emulator {
         let mut child =
             self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
@@ -115,11 +137,7 @@ impl Program<'_> {
         });
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let secrets = Arc::clone(&self.stage.secrets);
-        let mut emulator = Emulator { child, log, output, secrets, imds: nowhere, admin: nowhere };
-        let serving = emulator.wait_for_log("serving IMDS");
-        emulator.imds = field(&serving, "imds").parse().unwrap();
-        emulator.admin = field(&serving, "admin").parse().unwrap();
-        emulator
+        Emulator { child, log, output, secrets, imds: nowhere, admin: nowhere }
     }
 
     /// Starts the program and waits until it serves credentials.

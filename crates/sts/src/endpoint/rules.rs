@@ -76,6 +76,22 @@ impl EndpointSettings {
     }
 }
 
+impl EndpointSettings {
+    /// The region that a signed request to this endpoint is for: the region's own, or the one that stands for the partition
+    /// where the endpoint is global. Source: `credentialScope` in the STS endpoint rule set.
+    pub fn signing_region(&self) -> String {
+        let Self { role_partition, region, endpoint_url, fips, dual_stack, regional } = self;
+        let region = region.as_ref().filter(|region| !region.is_global()).map(Region::as_str);
+        let by_rules = endpoint_url.is_none() && !fips && !dual_stack;
+        let global = by_rules && region.is_some_and(|region| is_legacy(*regional, region));
+        region.filter(|_| !global).unwrap_or(global_region(*role_partition)).to_owned()
+    }
+}
+
+fn is_legacy(regional: RegionalEndpoints, region: &str) -> bool {
+    regional == RegionalEndpoints::Legacy && LEGACY_GLOBAL_REGIONS.contains(&region)
+}
+
 /// The rule set. No region is the partition's global endpoint.
 fn host(
     partition: Partition,
@@ -84,7 +100,7 @@ fn host(
     dual_stack: bool,
     regional: RegionalEndpoints,
 ) -> String {
-    let legacy = |region| regional == RegionalEndpoints::Legacy && LEGACY_GLOBAL_REGIONS.contains(&region);
+    let legacy = |region| is_legacy(regional, region);
     if partition == Partition::Aws && region.is_none_or(legacy) && !fips && !dual_stack {
         return "sts.amazonaws.com".to_owned();
     }
@@ -199,6 +215,29 @@ mod tests {
         settings.fips = false;
         settings.dual_stack = true;
         assert_eq!(settings.resolve(), Err(EndpointError::DualStackWithUrl));
+    }
+
+    #[test]
+    fn a_signature_is_for_the_region_that_answers() {
+        let legacy = |region| EndpointSettings {
+            regional: RegionalEndpoints::Legacy,
+            ..settings(Partition::Aws, Some(region))
+        };
+        for (settings, region) in [
+            (settings(Partition::Aws, None), "us-east-1"),
+            (settings(Partition::Aws, Some("aws-global")), "us-east-1"),
+            (settings(Partition::Aws, Some("eu-central-1")), "eu-central-1"),
+            (settings(Partition::AwsCn, None), "cn-northwest-1"),
+            (legacy("eu-central-1"), "us-east-1"),
+            (legacy("af-south-1"), "af-south-1"),
+            (EndpointSettings { fips: true, ..legacy("us-west-2") }, "us-west-2"),
+            (
+                EndpointSettings { endpoint_url: "http://localhost".parse().ok(), ..legacy("eu-west-1") },
+                "eu-west-1",
+            ),
+        ] {
+            assert_eq!(settings.signing_region(), region, "{settings:?}");
+        }
     }
 
     #[test]

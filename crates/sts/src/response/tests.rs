@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::Remedy;
+use crate::{AssumeRole, AssumeRoleWithWebIdentity, Remedy};
 
 const TOKEN: &str =
     "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg";
@@ -33,15 +33,31 @@ fn reply(status: u16, body: &[u8]) -> Reply<'_> {
 }
 
 fn decode_for_my_role(reply: &Reply<'_>) -> Result<Answer, Failure> {
-    decode(
-        &AssumeRoleWithWebIdentity {
-            role_arn: &"arn:aws:iam::123456789012:role/team/my-role".parse().unwrap(),
-            session_name: &"shop.web".parse().unwrap(),
-            duration: imds_contract::SessionDuration::DEFAULT,
-            token: &TOKEN.into(),
-        },
-        reply,
-    )
+    let request = AssumeRoleWithWebIdentity {
+        role_arn: &"arn:aws:iam::123456789012:role/team/my-role".parse().unwrap(),
+        session_name: &"shop.web".parse().unwrap(),
+        duration: imds_contract::SessionDuration::DEFAULT,
+        token: &TOKEN.into(),
+    };
+    decode(&request.into(), reply)
+}
+
+/// The answer to somebody who shows the credentials of [`GOOD`], [`TOKEN`] in the place of their session token.
+fn decode_for_a_further_role(reply: &Reply<'_>) -> Result<Answer, Failure> {
+    let Answer { credentials, .. } =
+        good(&GOOD.replace("AQoDYXdzEE0a8ANXXXXXXXXNO1ewxE5TijQyp+IEXAMPLE==", TOKEN));
+    let hop = imds_contract::Hop {
+        role_arn: "arn:aws:iam::444455556666:role/reader".parse().unwrap(),
+        external_id: None,
+    };
+    let request = AssumeRole {
+        hop: &hop,
+        session_name: &"shop.web".parse().unwrap(),
+        duration: imds_contract::SessionDuration::DEFAULT,
+        credentials: &credentials,
+        time: expiration(),
+    };
+    decode(&request.into(), reply)
 }
 
 fn good(body: &str) -> Answer {
@@ -157,6 +173,42 @@ fn a_key_that_would_break_json_makes_the_answer_unusable() {
             assert!(keys.iter().all(|key| !failure.to_string().contains(key)), "{failure}");
         }
     }
+}
+
+#[test]
+fn reads_what_aws_answers_to_a_further_role() {
+    let body = r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+        <AssumeRoleResult>
+          <AssumedRoleUser>
+            <AssumedRoleId>AROAEXAMPLE:shop.web</AssumedRoleId>
+            <Arn>arn:aws:sts::444455556666:assumed-role/reader/shop.web</Arn>
+          </AssumedRoleUser>
+          <Credentials>
+            <AccessKeyId>ASIAEXAMPLE000000002</AccessKeyId><SecretAccessKey>second</SecretAccessKey>
+            <SessionToken>secondtoken</SessionToken><Expiration>2014-10-24T23:00:23Z</Expiration>
+          </Credentials>
+        </AssumeRoleResult>
+        <ResponseMetadata><RequestId>d9d47248-fd55-4686-ad7c-0fb7cd1cddd7</RequestId></ResponseMetadata>
+      </AssumeRoleResponse>"#;
+    let answer = decode_for_a_further_role(&reply(200, body.as_bytes())).unwrap();
+    assert_eq!(answer.credentials.access_key_id, "ASIAEXAMPLE000000002");
+    assert_eq!(answer.credentials.expiration, expiration());
+    for other in [GOOD, &body.replace("reader", "writer")] {
+        let failure = decode_for_a_further_role(&reply(200, other.as_bytes())).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::UnusableAnswer, "{other}");
+    }
+}
+
+/// AWS repeats what it would have signed, the session token in it.
+#[test]
+fn a_refused_signature_brings_no_session_token_back() {
+    let body = format!(
+        "<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code><Message>The Canonical String for this request should have \
+         been 'POST\n/\n\nx-amz-security-token:{TOKEN}\n'</Message></Error></ErrorResponse>"
+    );
+    let failure = decode_for_a_further_role(&reply(403, body.as_bytes())).unwrap_err();
+    assert_eq!(failure.code.as_deref(), Some("SignatureDoesNotMatch"));
+    assert!(failure.message.ends_with("x-amz-security-token:[token] '"), "{failure}");
 }
 
 #[test]
