@@ -30,6 +30,13 @@ REQUESTS = [
     ("PUT", "/latest/api/token", "", "60", "10.0.0.1"),
     ("OPTIONS", "/latest/api/token"),
     ("POST", f"{ROLES}/"),
+    ("GET", "/v1/credentials"),
+    ("GET", "/v1/credentials", "", "", "", "valid", "169.254.169.254"),
+    ("GET", "/v1/credentials/", "", "", "10.0.0.1", "valid"),
+    ("GET", f"{ROLES}/my-role", "", "", "", "", "rebind.example:80"),
+    ("GET", "/latest/"),
+    ("GET", "/latest/meta-data/placement/region/"),
+    ("GET", "/latest/dynamic/instance-identity/document", "valid"),
 ]
 
 STS = 'xmlns="https://sts.amazonaws.com/doc/2011-06-15/"'

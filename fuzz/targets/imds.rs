@@ -36,7 +36,8 @@ fuzz_target!(|input: &[u8]| {
     let (token, ttl, forwarded, authorization, host) = (next(), next(), next().is_some(), next(), next());
     for service in [&*OPTIONAL, &*REQUIRED] {
         let token = token.map(|token| service.token(token));
-        let authorization = authorization.map(|value| if value == b"valid" { AUTHORIZATION.as_bytes() } else { value });
+        let authorization =
+            authorization.map(|value| if value == b"valid" { AUTHORIZATION.as_bytes() } else { value });
         service.check(&Request { token, ttl, forwarded, host, authorization, ..Request::new(&method, path) });
     }
 });
