@@ -127,5 +127,5 @@ fn credentials() -> Credentials {
         assumed_role_arn: None,
         date: None,
     };
-    Credentials::new(&answer, HOUR, *NOW).expect("an hour of life")
+    Credentials::new(&answer, HOUR, *NOW, *NOW).expect("an hour of life")
 }

@@ -3,7 +3,8 @@
 //! The end is kept on both clocks, and the earlier one counts. Boot time does not step, so a wall clock set back cannot
 //! stretch a credential's life; wall time notices what boot time cannot, a machine that was frozen and thawed. The life
 //! is measured on the server's own clock (its `Date` header) where there is one, so a wrong local clock does no harm; and
-//! it is never longer than the life that was asked for, so a wrong server's clock does none either.
+//! it is never longer than the life that was asked for, so a wrong server's clock does none either. It is counted from
+//! the moment when STS was asked: nobody here knows how long the answer was on its way.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
@@ -15,8 +16,9 @@ use zeroize::Zeroizing;
 
 use crate::clock::Now;
 
-/// The `Date` header is cut to whole seconds, so a life measured by it may come out up to this much too long.
-const DATE_RESOLUTION: Duration = Duration::from_secs(1);
+/// `Date` and `Expiration` are cut to whole seconds, so a life measured by them, or taken to be what was asked for, may come
+/// out up to this much too long.
+const RESOLUTION: Duration = Duration::from_secs(1);
 
 /// A life that is longer than the one asked for by more than this is no life: the `Date` it was measured by is wrong.
 const IMPLAUSIBLE: Duration = Duration::from_mins(1);
@@ -31,16 +33,19 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Renders STS's answer that arrived at `now`, to a request for a life of `asked`. `None` when nothing of its life is
-    /// left.
-    pub fn new(answer: &Answer, asked: Duration, now: Now) -> Option<Self> {
+    /// Renders STS's answer that arrived at `now`, to a request of `begun` for a life of `asked`. `None` when nothing of its
+    /// life is left.
+    pub fn new(answer: &Answer, asked: Duration, begun: Now, now: Now) -> Option<Self> {
         let expiration = answer.credentials.expiration;
+        // On whichever clock it was longer: the machine may have been frozen meanwhile.
+        let by_wall = now.wall.duration_since(begun.wall).unwrap_or_default();
+        let on_the_way = by_wall.max(now.boot.saturating_sub(begun.boot));
         let by_date = answer.date.map(|date| expiration.duration_since(date).unwrap_or_default());
         let life = match by_date.filter(|life| *life <= asked + IMPLAUSIBLE) {
-            Some(life) => life.saturating_sub(DATE_RESOLUTION),
-            None => expiration.duration_since(now.wall).unwrap_or_default(),
+            Some(life) => life.saturating_sub(RESOLUTION),
+            None => expiration.duration_since(now.wall).unwrap_or_default() + on_the_way,
         };
-        let life = life.min(asked);
+        let life = life.min(asked.saturating_sub(RESOLUTION)).saturating_sub(on_the_way);
         if life.is_zero() {
             return None;
         }
@@ -115,8 +120,8 @@ mod tests {
     const HOUR: Duration = Duration::from_hours(1);
     const MINUTE: Duration = Duration::from_mins(1);
     const SECOND: Duration = Duration::from_secs(1);
-    /// An hour less the second that a `Date` may be wrong by.
-    const HOUR_BY_DATE: Duration = Duration::from_secs(3599);
+    /// An hour less the second that it may be shorter by.
+    const LESS: Duration = Duration::from_secs(3599);
 
     fn now() -> Now {
         Now { wall: SystemTime::UNIX_EPOCH + 500_000 * HOUR, boot: 2 * HOUR }
@@ -124,13 +129,19 @@ mod tests {
 
     /// Credentials of an hour that end at `expiration`, by an answer of this `Date`.
     fn obtained(expiration: SystemTime, date: Option<SystemTime>) -> Option<Credentials> {
+        obtained_since(now(), expiration, date)
+    }
+
+    /// The same by an answer to a request of then.
+    fn obtained_since(begun: Now, expiration: SystemTime, date: Option<SystemTime>) -> Option<Credentials> {
         let credentials = imds_sts::Credentials {
             access_key_id: "ASIAEXAMPLE000000001".to_owned(),
             secret_access_key: Secret::from("EXAMPLE"),
             session_token: Secret::from("EXAMPLE"),
             expiration,
         };
-        Credentials::new(&imds_sts::Answer { credentials, assumed_role_arn: None, date }, HOUR, now())
+        let answer = imds_sts::Answer { credentials, assumed_role_arn: None, date };
+        Credentials::new(&answer, HOUR, begun, now())
     }
 
     fn left(expiration: SystemTime, date: Option<SystemTime>) -> Duration {
@@ -140,27 +151,47 @@ mod tests {
     #[test]
     fn the_life_is_measured_on_the_servers_clock() {
         let wall = now().wall;
-        assert_eq!(left(wall + HOUR, Some(wall)), HOUR_BY_DATE);
-        assert_eq!(left(wall + 3 * HOUR, Some(wall + 2 * HOUR)), HOUR_BY_DATE, "our clock is two hours late");
-        assert_eq!(left(wall - HOUR, Some(wall - 2 * HOUR)), HOUR_BY_DATE, "our clock is two hours early");
-        assert_eq!(left(wall + HOUR, None), HOUR, "no Date: our clock");
+        assert_eq!(left(wall + HOUR, Some(wall)), LESS);
+        assert_eq!(left(wall + 3 * HOUR, Some(wall + 2 * HOUR)), LESS, "our clock is two hours late");
+        assert_eq!(left(wall - HOUR, Some(wall - 2 * HOUR)), LESS, "our clock is two hours early");
+        assert_eq!(left(wall + HOUR, None), LESS, "no Date: our clock");
     }
 
     #[test]
     fn a_wrong_date_stretches_no_life() {
         let wall = now().wall;
         assert_eq!(left(wall + 3 * SECOND, Some(wall - 720 * HOUR)), 3 * SECOND, "a Date of a month ago");
-        assert_eq!(left(wall + 720 * HOUR, Some(wall)), HOUR, "an Expiration in a month");
+        assert_eq!(left(wall + 720 * HOUR, Some(wall)), LESS, "an Expiration in a month");
         assert_eq!(left(wall - SECOND, Some(wall - 720 * HOUR)), Duration::ZERO);
         assert!(obtained(wall, Some(wall + MINUTE)).is_none(), "expired already");
+    }
+
+    #[test]
+    fn an_answer_that_was_long_on_its_way_is_not_younger_for_it() {
+        let asked = Now { wall: now().wall - 12 * SECOND, boot: now().boot - 12 * SECOND };
+        let left = |begun, expiration, date| {
+            let held = obtained_since(begun, expiration, date);
+            held.map_or(Duration::ZERO, |credentials| credentials.remaining(now()))
+        };
+        let (issued, end) = (asked.wall, asked.wall + HOUR);
+        assert_eq!(left(asked, end, Some(issued)), LESS - 12 * SECOND);
+        assert_eq!(left(asked, end, None), LESS - 12 * SECOND);
+        let late = Now { wall: now().wall - 2 * HOUR, ..asked };
+        assert_eq!(left(late, end, Some(issued)), Duration::ZERO, "frozen while the answer was on its way");
+        let set_back = Now { wall: now().wall + 2 * HOUR, ..asked };
+        assert_eq!(left(set_back, end, Some(issued)), LESS - 12 * SECOND, "set back meanwhile");
     }
 
     #[test]
     fn the_earlier_end_counts_whatever_a_clock_does() {
         let held = obtained(now().wall + HOUR, None).unwrap();
         let at = |wall, boot| held.remaining(Now { wall, boot });
-        assert_eq!(at(now().wall + 10 * MINUTE, now().boot + 10 * MINUTE), 50 * MINUTE);
-        assert_eq!(at(now().wall - 24 * HOUR, now().boot + 59 * MINUTE), MINUTE, "wall clock set back a day");
+        assert_eq!(at(now().wall + 10 * MINUTE, now().boot + 10 * MINUTE), LESS - 10 * MINUTE);
+        assert_eq!(
+            at(now().wall - 24 * HOUR, now().boot + 59 * MINUTE),
+            LESS - 59 * MINUTE,
+            "set back a day"
+        );
         assert_eq!(at(now().wall + 2 * HOUR, now().boot + MINUTE), Duration::ZERO, "frozen for two hours");
     }
 }

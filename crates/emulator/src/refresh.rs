@@ -44,7 +44,8 @@ pub async fn run(
                 let now = clock.now();
                 let held = state.borrow().credentials.clone();
                 let outcome = outcome.and_then(|answer| {
-                    let credentials = Credentials::new(&answer, asked, now).ok_or_else(already_expired)?;
+                    let credentials =
+                        Credentials::new(&answer, asked, begun, now).ok_or_else(already_expired)?;
                     let worse = |held: &Credentials| credentials.remaining(now) < held.remaining(now);
                     if held.as_deref().is_some_and(worse) {
                         Err(shorter_than_held())

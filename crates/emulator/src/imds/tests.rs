@@ -40,7 +40,7 @@ fn imds() -> Bench {
         assumed_role_arn: None,
         date: None,
     };
-    Bench { imds, credentials: Credentials::new(&answer, HOUR, now()), now: now() }
+    Bench { imds, credentials: Credentials::new(&answer, HOUR, now(), now()), now: now() }
 }
 
 impl Bench {
@@ -213,7 +213,7 @@ fn before_the_first_credentials_and_after_their_end_the_service_is_unavailable()
         bench.get("/").expect(200);
         bench.put_token(Some("60")).expect(200);
     }
-    imds().at(after(Duration::from_secs(3599))).get(DOCUMENT).expect(200);
+    imds().at(after(Duration::from_secs(3598))).get(DOCUMENT).expect(200);
 }
 
 #[test]
