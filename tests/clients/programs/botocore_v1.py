@@ -1,9 +1,11 @@
-"""boto3, current, on a stack where the token request fails: botocore falls back to IMDSv1.
+"""botocore on a stack where the token request fails: it falls back to IMDSv1.
 
 botocore has no switch for that, so the token request is answered 403 inside the client, as a proxy between would do.
 """
 import botocore.httpsession
-import boto3
+
+import answers
+import botocore_default
 
 real_send = botocore.httpsession.URLLib3Session.send
 
@@ -19,4 +21,4 @@ def send(self, request):
 
 
 botocore.httpsession.URLLib3Session.send = send
-print(boto3.Session().get_credentials().get_frozen_credentials().access_key)
+answers.answer(botocore_default.read)

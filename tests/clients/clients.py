@@ -1,0 +1,137 @@
+"""The clients, and what is expected of each. Everything here is compared with what the clients do."""
+import dataclasses
+import pathlib
+import subprocess
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parent.parent
+PROGRAMS = HERE / "programs"
+BUILT = ROOT / "target" / "debug"
+VENV = ROOT / ".venv"
+# One environment for each client that cannot share its packages with the others.
+VENVS = VENV / "clients"
+
+V1 = ("role v1", "document v1")
+V2 = ("token", "role v2", "document v2")
+
+
+@dataclasses.dataclass(frozen=True)
+class Client:
+    name: str
+    command: tuple
+    version: tuple
+    # What a fresh process asks for, in this order.
+    asks: tuple = V2
+    # `program` answers a line for each that it reads (programs/answers.py); `script` prints one answer and ends; `s3` uses an
+    # S3, in whose requests its key is seen.
+    kind: str = "program"
+    # Whether it tells when the credentials end.
+    expiry: bool = True
+    # Whether it reads AWS_EC2_METADATA_SERVICE_ENDPOINT, port and all.
+    endpoint: bool = True
+    # Whose credentials it takes where AWS_CONTAINER_CREDENTIALS_FULL_URI is set as well: `container`, `imds`, or nobody's.
+    both: str = "container"
+    # For the page: why it is refused where it is, and what else is to be known.
+    note: str = ""
+
+    @property
+    def needs_v1(self):
+        return any(request.endswith("v1") for request in self.asks)
+
+
+def words(*parts):
+    return tuple(str(part) for part in parts)
+
+
+def python(venv, program):
+    return words(venv / "bin" / "python", "-W", "ignore", PROGRAMS / program)
+
+
+def of_pip(venv, package):
+    code = f"import importlib.metadata; print(importlib.metadata.version('{package}'))"
+    return words(venv / "bin" / "python", "-c", code)
+
+
+def of_npm(package):
+    return words(VENV / "bin" / "node", "-p", f"require('{PROGRAMS}/js/node_modules/{package}/package.json').version")
+
+
+def of_debian(package):
+    return words("dpkg-query", "-W", "-f", "${source:Upstream-Version}", package)
+
+
+def of_cargo(package):
+    return words("sed", "-n", f'/^name = "{package}"$/{{n; s/version = "\\(.*\\)"/\\1/p}}', ROOT / "Cargo.lock")
+
+
+def node(program, *arguments):
+    return words(VENV / "bin" / "node", PROGRAMS / "js" / program, *arguments)
+
+
+def script(program, *arguments):
+    return words("sh", PROGRAMS / program, *arguments)
+
+
+def go(program):
+    return words(BUILT / "clients-go" / program)
+
+
+KNOWS_NEITHER = {"endpoint": False, "both": "nobody"}
+SIGNS = {"kind": "s3", "expiry": False}
+IMDSV1_ONLY = "Speaks IMDSv1 only and knows neither variable."
+
+CLIENTS = (
+    Client(
+        "botocore (boto3)", python(VENV, "botocore_default.py"), of_pip(VENV, "botocore"),
+        note="Keeps credentials that had under 17 to 25 minutes left beyond their end; the emulator serves none that short while "
+        "STS can be reached. The run moves its clock by half an hour before it is asked again."),
+    Client(
+        "botocore, token request blocked", python(VENV, "botocore_v1.py"), of_pip(VENV, "botocore"), asks=V1,
+        note="Its token request is answered 403, as by a proxy between: it falls back to IMDSv1."),
+    Client(
+        "botocore of 2016", python(VENVS / "botocore-2016", "botocore_2016.py"), of_pip(VENVS / "botocore-2016", "botocore"),
+        asks=V1, **KNOWS_NEITHER, note=IMDSV1_ONLY),
+    Client("boto 2", python(VENV, "boto2.py"), of_pip(VENV, "boto"), asks=V1, **KNOWS_NEITHER, note=IMDSV1_ONLY),
+    Client(
+        "aiobotocore", python(VENVS / "aiobotocore", "aiobotocore_default.py"), of_pip(VENVS / "aiobotocore", "aiobotocore"),
+        note="As botocore."),
+    Client("AWS CLI v1", script("aws-cli.sh", VENVS / "awscli" / "bin" / "aws"), of_pip(VENVS / "awscli", "awscli"), **SIGNS),
+    Client(
+        "AWS CLI v2", script("aws-cli.sh", "/usr/bin/aws"), of_debian("awscli"), **SIGNS,
+        note="Reads the endpoint variable because the injected value ends in `/`: this version joins the path to it as it is."),
+    Client(
+        "AWS SDK for JavaScript v3", node("sdk-v3.mjs"), of_npm("@aws-sdk/credential-providers"),
+        note="With under 5 minutes left it gives the old credentials once more, and asks for new ones meanwhile."),
+    Client(
+        "AWS SDK for JavaScript v2", node("sdk-v2.cjs", "aws-sdk"), of_npm("aws-sdk"),
+        note="Given credentials with under 15 seconds left it never calls back, an error of its own."),
+    Client(
+        "AWS SDK for JavaScript v2 of 2019", node("sdk-v2.cjs", "aws-sdk-2.400.0"), of_npm("aws-sdk-2.400.0"), asks=V1,
+        endpoint=False, note="Speaks IMDSv1 only; of the variables it knows the container's."),
+    Client(
+        "AWS SDK for Rust (aws-config)", words(BUILT / "client-aws-config"), of_cargo("aws-config"), both="imds",
+        note="Its IMDS provider, asked by itself; the SDK's default chain asks the container's before."),
+    Client("AWS SDK for Go v1", go("sdk-v1"), of_debian("golang-github-aws-aws-sdk-go-dev"), expiry=False),
+    Client("AWS SDK for Go v2", go("sdk-v2"), of_debian("golang-github-aws-aws-sdk-go-v2-dev")),
+    Client(
+        "minio-go", go("minio"), of_debian("golang-github-minio-minio-go-v7-dev"), expiry=False, endpoint=False,
+        note="Of the variables it knows the container's."),
+    Client(
+        "AWS SDK for Ruby", words("/usr/bin/ruby", PROGRAMS / "ruby.rb"), of_debian("ruby-aws-sdk-core"), **KNOWS_NEITHER,
+        note="Takes the endpoint variable's host and ignores its port."),
+    Client("s3cmd", script("s3cmd.sh"), of_debian("s3cmd"), **SIGNS, **KNOWS_NEITHER, note="Knows neither variable."),
+    Client(
+        "s3fs", script("s3fs.sh"), of_debian("s3fs"), asks=("role v1", "token", "document v2"), **SIGNS, **KNOWS_NEITHER,
+        note="With `iam_role=auto` it asks for the role without a session token, whatever comes after. It gives up after two "
+        "minutes; in the run, with `retries=1`, after 4 seconds."),
+    Client(
+        "curl in a script", script("curl.sh"), of_debian("curl"), kind="script", **KNOWS_NEITHER,
+        note="Asks the address that is in the script."),
+    Client(
+        "wget in a script", script("wget.sh"), of_debian("wget"), asks=V1, kind="script", **KNOWS_NEITHER,
+        note="As curl; this script is of the time before IMDSv2."),
+)
+
+
+def version(client):
+    return subprocess.run(client.version, check=True, capture_output=True, text=True).stdout.strip()
