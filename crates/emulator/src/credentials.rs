@@ -129,11 +129,16 @@ mod tests {
 
     /// Credentials of an hour that end at `expiration`, by an answer of this `Date`.
     fn obtained(expiration: SystemTime, date: Option<SystemTime>) -> Option<Credentials> {
-        obtained_since(now(), expiration, date)
+        obtained_since(now(), expiration, date, now())
     }
 
-    /// The same by an answer to a request of then.
-    fn obtained_since(begun: Now, expiration: SystemTime, date: Option<SystemTime>) -> Option<Credentials> {
+    /// The same by an answer that came at `now` to a request of `begun`.
+    fn obtained_since(
+        begun: Now,
+        expiration: SystemTime,
+        date: Option<SystemTime>,
+        now: Now,
+    ) -> Option<Credentials> {
         let credentials = imds_sts::Credentials {
             access_key_id: "ASIAEXAMPLE000000001".to_owned(),
             secret_access_key: Secret::from("EXAMPLE"),
@@ -141,7 +146,7 @@ mod tests {
             expiration,
         };
         let answer = imds_sts::Answer { credentials, assumed_role_arn: None, date };
-        Credentials::new(&answer, HOUR, begun, now())
+        Credentials::new(&answer, HOUR, begun, now)
     }
 
     fn left(expiration: SystemTime, date: Option<SystemTime>) -> Duration {
@@ -168,28 +173,29 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_long_on_its_way_is_not_younger_for_it() {
-        let asked = Now { wall: now().wall - 12 * SECOND, boot: now().boot - 12 * SECOND };
-        let left = |begun, expiration, date| {
-            let held = obtained_since(begun, expiration, date);
-            held.map_or(Duration::ZERO, |credentials| credentials.remaining(now()))
+        let asked = now();
+        let now = Now { wall: asked.wall + 12 * SECOND, boot: asked.boot + 12 * SECOND };
+        let left = |begun, date| {
+            let held = obtained_since(begun, asked.wall + HOUR, date, now);
+            held.map_or(Duration::ZERO, |credentials| credentials.remaining(now))
         };
-        let (issued, end) = (asked.wall, asked.wall + HOUR);
-        assert_eq!(left(asked, end, Some(issued)), LESS - 12 * SECOND);
-        assert_eq!(left(asked, end, None), LESS - 12 * SECOND);
-        let late = Now { wall: now().wall - 2 * HOUR, ..asked };
-        assert_eq!(left(late, end, Some(issued)), Duration::ZERO, "frozen while the answer was on its way");
-        let set_back = Now { wall: now().wall + 2 * HOUR, ..asked };
-        assert_eq!(left(set_back, end, Some(issued)), LESS - 12 * SECOND, "set back meanwhile");
+        let issued = Some(asked.wall);
+        assert_eq!(left(asked, issued), Duration::from_secs(3599 - 12));
+        assert_eq!(left(asked, None), Duration::from_secs(3599 - 12));
+        let frozen = Now { wall: asked.wall - 2 * HOUR, ..asked };
+        assert_eq!(left(frozen, issued), Duration::ZERO, "frozen while the answer was on its way");
+        let set_back = Now { wall: asked.wall + 2 * HOUR, ..asked };
+        assert_eq!(left(set_back, issued), Duration::from_secs(3599 - 12), "set back meanwhile");
     }
 
     #[test]
     fn the_earlier_end_counts_whatever_a_clock_does() {
         let held = obtained(now().wall + HOUR, None).unwrap();
         let at = |wall, boot| held.remaining(Now { wall, boot });
-        assert_eq!(at(now().wall + 10 * MINUTE, now().boot + 10 * MINUTE), LESS - 10 * MINUTE);
+        assert_eq!(at(now().wall + 10 * MINUTE, now().boot + 10 * MINUTE), Duration::from_secs(2999));
         assert_eq!(
             at(now().wall - 24 * HOUR, now().boot + 59 * MINUTE),
-            LESS - 59 * MINUTE,
+            Duration::from_secs(59),
             "set back a day"
         );
         assert_eq!(at(now().wall + 2 * HOUR, now().boot + MINUTE), Duration::ZERO, "frozen for two hours");
