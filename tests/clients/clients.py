@@ -13,6 +13,9 @@ VENVS = VENV / "clients"
 
 V1 = ("role v1", "document v1")
 V2 = ("token", "role v2", "document v2")
+# With the contents of AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE, and as clients ask that do not know it.
+CONTAINER = ("container",)
+WITHOUT_FILE = ("container without its file",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,14 +32,20 @@ class Client:
     expiry: bool = True
     # Whether it reads AWS_EC2_METADATA_SERVICE_ENDPOINT, port and all.
     endpoint: bool = True
-    # Whose credentials it takes where AWS_CONTAINER_CREDENTIALS_FULL_URI is set as well: `container`, `imds`, or nobody's.
-    both: str = "container"
+    # What it asks where AWS_CONTAINER_CREDENTIALS_FULL_URI is set as well; nothing of its own where it goes by IMDS.
+    container: tuple = CONTAINER
+    # By how many seconds it then tells an end that is early.
+    container_early: int = 0
     # For the page: why it is refused where it is, and what else is to be known.
     note: str = ""
 
-    @property
-    def needs_v1(self):
-        return any(request.endswith("v1") for request in self.asks)
+    def asks_in(self, interception, http_tokens):
+        """What a fresh process asks for in such a Pod. There is a container endpoint only where IMDSv1 is allowed."""
+        if interception != "endpoint":
+            return self.asks
+        if http_tokens == "optional" and self.container:
+            return self.container
+        return self.asks if self.endpoint else ()
 
 
 def words(*parts):
@@ -76,7 +85,7 @@ def go(program):
     return words(BUILT / "clients-go" / program)
 
 
-KNOWS_NEITHER = {"endpoint": False, "both": "nobody"}
+KNOWS_NEITHER = {"endpoint": False, "container": ()}
 SIGNS = {"kind": "s3", "expiry": False}
 IMDSV1_ONLY = "Speaks IMDSv1 only and knows neither variable."
 
@@ -97,7 +106,7 @@ CLIENTS = (
         note="As botocore."),
     Client("AWS CLI v1", script("aws-cli.sh", VENVS / "awscli" / "bin" / "aws"), of_pip(VENVS / "awscli", "awscli"), **SIGNS),
     Client(
-        "AWS CLI v2", script("aws-cli.sh", "/usr/bin/aws"), of_debian("awscli"), **SIGNS,
+        "AWS CLI v2", script("aws-cli.sh", "/usr/bin/aws"), of_debian("awscli"), container=WITHOUT_FILE, **SIGNS,
         note="Reads the endpoint variable because the injected value ends in `/`: this version joins the path to it as it is."),
     Client(
         "AWS SDK for JavaScript v3", node("sdk-v3.mjs"), of_npm("@aws-sdk/credential-providers"),
@@ -107,14 +116,17 @@ CLIENTS = (
         note="Given credentials with under 15 seconds left it never calls back, an error of its own."),
     Client(
         "AWS SDK for JavaScript v2 of 2019", node("sdk-v2.cjs", "aws-sdk-2.400.0"), of_npm("aws-sdk-2.400.0"), asks=V1,
-        endpoint=False, note="Speaks IMDSv1 only; of the variables it knows the container's."),
+        endpoint=False, container=WITHOUT_FILE, note="Speaks IMDSv1 only; of the variables it knows the container's."),
     Client(
-        "AWS SDK for Rust (aws-config)", words(BUILT / "client-aws-config"), of_cargo("aws-config"), both="imds",
+        "AWS SDK for Rust (aws-config)", words(BUILT / "client-aws-config"), of_cargo("aws-config"), container=(),
         note="Its IMDS provider, asked by itself; the SDK's default chain asks the container's before."),
-    Client("AWS SDK for Go v1", go("sdk-v1"), of_debian("golang-github-aws-aws-sdk-go-dev"), expiry=False),
-    Client("AWS SDK for Go v2", go("sdk-v2"), of_debian("golang-github-aws-aws-sdk-go-v2-dev")),
+    Client("AWS SDK for Go v1", go("sdk-v1"), of_debian("golang-github-aws-aws-sdk-go-dev"), container=WITHOUT_FILE, expiry=False),
+    Client(
+        "AWS SDK for Go v2", go("sdk-v2"), of_debian("golang-github-aws-aws-sdk-go-v2-dev"), container=WITHOUT_FILE, container_early=300,
+        note="Container credentials end five minutes early for it."),
     Client(
         "minio-go", go("minio"), of_debian("golang-github-minio-minio-go-v7-dev"), expiry=False, endpoint=False,
+        container=WITHOUT_FILE,
         note="Of the variables it knows the container's."),
     Client(
         "AWS SDK for Ruby", words("/usr/bin/ruby", PROGRAMS / "ruby.rb"), of_debian("ruby-aws-sdk-core"), **KNOWS_NEITHER,

@@ -49,6 +49,7 @@ def injected(interception, http_tokens):
         "redirect": redirect and redirect["args"],
         "emulator": environment(inits["aws-imds-emulator"]) | {"AWS_ROLE_SESSION_NAME": "default.nginx"},
         "app": environment(spec["containers"][0]),
+        "folders": [mount["mountPath"] for mount in spec["containers"][0].get("volumeMounts", [])],
         "sysctls": {one["name"]: one["value"] for one in spec.get("securityContext", {}).get("sysctls", [])},
         "imds": ("127.0.0.1", 1338) if interception == "endpoint" else ("169.254.169.254", 80),
     }

@@ -1,9 +1,5 @@
-"""An S3 that holds one object and takes any signature. It remembers whose key was in it, for clients that print none.
-
-Under `CONTAINER` it is also what AWS_CONTAINER_CREDENTIALS_FULL_URI points at, with a key of its own.
-"""
+"""An S3 that holds one object and takes any signature. It remembers whose key was in it, for clients that print none."""
 import http.server
-import json
 import re
 import threading
 
@@ -16,8 +12,6 @@ OBJECTS = """<?xml version="1.0" encoding="UTF-8"?>
 <IsTruncated>false</IsTruncated><Contents><Key>greeting</Key><LastModified>2020-01-01T00:00:00.000Z</LastModified>
 <ETag>"5d41402abc4b2a76b9719d911017c592"</ETag><Size>5</Size><StorageClass>STANDARD</StorageClass></Contents>
 </ListBucketResult>"""
-CONTAINER = "/container"
-CONTAINER_KEY = "ASIACONTAINER0000001"
 
 
 class S3:
@@ -28,25 +22,18 @@ class S3:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 path = self.path.partition("?")[0]
-                if path == CONTAINER:
-                    return self.reply("application/json", json.dumps({
-                        "AccessKeyId": CONTAINER_KEY, "SecretAccessKey": "secret", "Token": "token",
-                        "Expiration": "2099-01-01T00:00:00Z",
-                    }))
                 key = re.search(r"Credential=(\w+)/", self.headers.get("Authorization", ""))
                 if key and self.headers.get("x-amz-security-token"):
                     s3.keys.append(key[1])
-                self.reply("application/xml", BUCKETS if path == "/" else OBJECTS)
-
-            do_HEAD = do_GET
-
-            def reply(self, kind, body):
+                body = BUCKETS if path == "/" else OBJECTS
                 self.send_response(200)
-                self.send_header("Content-Type", kind)
+                self.send_header("Content-Type", "application/xml")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 if self.command == "GET":
                     self.wfile.write(body.encode())
+
+            do_HEAD = do_GET
 
             def log_message(self, *_):
                 pass

@@ -11,16 +11,16 @@ PAGE = ROOT / "docs" / "clients.md"
 BEGIN, END = "<!-- Written by tests/clients/run.py --write: -->", "<!-- to here. -->"
 INTERCEPTIONS = ("redirect", "address", "endpoint")
 HEADS = (
-    ("client", "version", "asks for", "`redirect`", "`address`", "`endpoint`", "both variables"),
+    ("client", "version", "asks for", "`redirect`", "`address`", "`endpoint`", "and asks there for"),
     ("client", "there", "not ready yet", "STS down", "refreshed in between"),
 )
 # By what came of it with `http-tokens` optional and required.
 REACHES = {
     (judge.WORKS, judge.WORKS): "yes",
     (judge.WORKS, judge.UNAUTHORIZED): "optional",
+    (judge.WORKS, judge.NOT_FOUND): "optional",
     (judge.NOT_FOUND, judge.NOT_FOUND): "no",
 }
-BOTH = {"container": "container", "imds": "IMDS", "nobody": "neither"}
 
 
 def rows(client, version, seen):
@@ -29,7 +29,8 @@ def rows(client, version, seen):
         return judge.outcome(seen[interception, http_tokens][state])
 
     reaches = [REACHES[came_of(mode, "optional"), came_of(mode, "required")] for mode in INTERCEPTIONS]
-    both = BOTH[judge.whose(seen["endpoint", "optional"]["both variables"])]
+    in_endpoint = seen["endpoint", "optional"]["there"]["requests"]
+    there = "the same" if in_endpoint == seen["redirect", "optional"]["there"]["requests"] else ", ".join(what for what, _ in in_endpoint)
     reached = [key for key in seen if came_of(*key) == judge.WORKS]
 
     def always(state):
@@ -40,7 +41,7 @@ def rows(client, version, seen):
     times = "/".join(map(str, sorted(refusals)))
     process = "the same process" if client.kind == "program" else "the next run"
     return (
-        [client.name, version, ", ".join(client.asks), *reaches, both],
+        [client.name, version, ", ".join(client.asks), *reaches, there or "nothing"],
         [client.name, always("there"), f"{always('not ready')} ({times}×), then {always('tried again')}", always("STS down"),
          f"{always('refreshed')}: {process}"],
     )

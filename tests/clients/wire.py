@@ -8,6 +8,7 @@ REQUEST = re.compile(rb"([A-Z]+) (/\S*) HTTP/1\.[01]\r\n(.*?\r\n)\r\n", re.DOTAL
 # No body holds this. 100, which s3fs asks for, is not the answer yet.
 STATUS = re.compile(rb"HTTP/1\.[01] ([2-5]\d\d) ")
 PATHS = (
+    ("container", re.compile(r"/v1/credentials")),
     ("token", re.compile(r"/+latest/api/token")),
     ("role", re.compile(r"/+[\w-]+/meta-data/iam/security-credentials/?")),
     ("document", re.compile(r"/+[\w-]+/meta-data/iam/security-credentials/+[\w-]+")),
@@ -63,6 +64,8 @@ class Wire:
 def name(request):
     method, path, headers = (part.decode() for part in request.groups())
     what = next((what for what, pattern in PATHS if pattern.fullmatch(path)), path)
+    if what == "container":
+        return what if "authorization:" in headers.lower() else "container without its file"
     if what == "token":
         return what if method == "PUT" else f"{method} {what}"
     version = "v2" if "x-aws-ec2-metadata-token:" in headers.lower() else "v1"

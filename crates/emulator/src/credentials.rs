@@ -45,13 +45,14 @@ impl Credentials {
             Some(life) => life.saturating_sub(RESOLUTION),
             None => expiration.duration_since(now.wall).unwrap_or_default() + on_the_way,
         };
-        let life = life.min(asked.saturating_sub(RESOLUTION)).saturating_sub(on_the_way);
-        if life.is_zero() {
+        let life = life.min(asked.saturating_sub(RESOLUTION));
+        let left = life.saturating_sub(on_the_way);
+        if left.is_zero() {
             return None;
         }
         let last_modified = HeaderValue::from_str(&httpdate::fmt_http_date(now.wall)).ok()?;
         let document = document(answer, now.wall);
-        let end = Now { wall: now.wall + life, boot: now.boot + life };
+        let end = Now { wall: now.wall + left, boot: now.boot + left };
         Some(Self { document: Bytes::from_owner(document), last_modified, expiration, life, end })
     }
 
@@ -70,7 +71,7 @@ impl Credentials {
         self.expiration
     }
 
-    /// How long they were valid when they arrived.
+    /// How long they were valid when STS gave them: some of it was gone when they arrived.
     pub fn life(&self) -> Duration {
         self.life
     }

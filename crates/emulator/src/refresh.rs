@@ -65,7 +65,7 @@ pub async fn run(
 }
 
 fn succeeded(state: &watch::Sender<State>, credentials: Credentials, now: Now) -> Schedule {
-    let schedule = Schedule::succeeded(credentials.life(), now, fastrand::f64());
+    let schedule = Schedule::succeeded(credentials.life(), credentials.remaining(now), now, fastrand::f64());
     log::info!(
         expiration:% = humantime::format_rfc3339_seconds(credentials.expiration()),
         refresh_in_seconds = rounded_up(schedule.wait(now));

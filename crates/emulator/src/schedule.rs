@@ -46,11 +46,13 @@ impl Schedule {
         if left.is_zero() { Step::Exchange } else { Step::Wait(left.min(LONGEST_SLEEP)) }
     }
 
-    /// After credentials with this life arrived at `now`. `random` is even in 0..1.
-    pub fn succeeded(life: Duration, now: Now, random: f64) -> Self {
+    /// After credentials with this life arrived at `now`, of which so much is left. `random` is even in 0..1.
+    pub fn succeeded(life: Duration, left: Duration, now: Now, random: f64) -> Self {
         let share = REFRESH_SHARE.start + (REFRESH_SHARE.end - REFRESH_SHARE.start) * random;
+        // Counted from their end: what was lost on the way is lost before the refresh, not after it.
+        let due = left.saturating_sub(life.mul_f64(1.0 - share));
         // However short a life STS gives, it is not asked more than once a second.
-        Self { due: later(now, life.mul_f64(share).max(Duration::from_secs(1))), failures: 0 }
+        Self { due: later(now, due.max(Duration::from_secs(1))), failures: 0 }
     }
 
     /// After a failure at `now`. `retry_after` is what STS asked for; `random` is even in 0..1.
@@ -116,15 +118,25 @@ mod tests {
     #[test]
     fn refreshes_an_hours_session_with_at_least_half_an_hour_left() {
         for random in [0.0, 0.3, 0.999] {
-            let schedule = Schedule::succeeded(HOUR, at(0), random);
+            let schedule = Schedule::succeeded(HOUR, HOUR, at(0), random);
             let due = (0..3600).find(|second| schedule.next(at(*second)) == Step::Exchange).unwrap();
             assert!((24 * 60..=30 * 60).contains(&due), "{due}");
         }
     }
 
     #[test]
+    fn what_was_lost_on_the_way_is_not_lost_to_those_who_read() {
+        let late = |left| {
+            let schedule = Schedule::succeeded(HOUR, Duration::from_mins(left), at(0), 0.5);
+            schedule.wait(at(0)).as_secs()
+        };
+        assert_eq!(late(60) - late(50), 600, "refreshed with as much left as ever");
+        assert_eq!(late(20), 1, "less than that is left already");
+    }
+
+    #[test]
     fn sleeps_are_short_enough_to_notice_a_clock_step() {
-        let schedule = Schedule::succeeded(HOUR, at(0), 0.5);
+        let schedule = Schedule::succeeded(HOUR, HOUR, at(0), 0.5);
         assert_eq!(schedule.next(at(0)), Step::Wait(LONGEST_SLEEP));
         let thawed = Now { wall: at(7200).wall, boot: at(10).boot };
         assert_eq!(schedule.next(thawed), Step::Exchange, "frozen for two hours: boot time did not move");
