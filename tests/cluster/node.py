@@ -21,8 +21,6 @@ API_SERVER, API_SERVER_PORT = "10.0.0.1", 443
 NODE_ADDRESS = "10.1.0.1"
 PODS = "10.2.0.0/16"
 SOCKET = "/run/containerd/containerd.sock"
-# Where programs keep what they can't be told to keep elsewhere; memory in their place, in this mount namespace.
-OWN_FOLDERS = ("/run", "/var/lib", "/var/log")
 # What kubelet wants of the kernel. It gets files of its own to write to: the machine's settings are left alone.
 KERNEL_SETTINGS = {
     "vm/overcommit_memory": 1, "vm/panic_on_oom": 0, "kernel/panic": 10, "kernel/panic_on_oops": 1,
@@ -50,8 +48,7 @@ class WholeCluster(Cluster):
 
     def __init__(self, assets, kubectl, folder, programs, images, control_group):
         self.assets, self.programs, self.images, self.control_group = assets, programs, images, control_group
-        for own in map(os.path.realpath, OWN_FOLDERS):
-            run("mount", "-t", "tmpfs", "tmpfs", own)
+        hide_machine(folder / "memory")
         for address in (API_SERVER, NODE_ADDRESS):
             run("ip", "address", "add", f"{address}/32", "dev", "lo")
         run("ip", "link", "set", "lo", "up")
@@ -130,7 +127,7 @@ snapshotter = "native"
             "authorization": {"mode": "AlwaysAllow"},
             "address": NODE_ADDRESS, "cgroupDriver": "cgroupfs", "cgroupRoot": f"/{self.control_group}",
             "resolvConf": str(no_names), "volumePluginDir": str(self.folder / "volume-plugins"),
-            "failSwapOn": False, "makeIPTablesUtilChains": False, "oomScoreAdj": 0,
+            "failSwapOn": False, "failCgroupV1": False, "makeIPTablesUtilChains": False, "oomScoreAdj": 0,
             # However full this machine's disk is.
             "imageGCHighThresholdPercent": 100, "evictionHard": {"nodefs.available": "0%", "imagefs.available": "0%"},
         }))
@@ -142,6 +139,24 @@ snapshotter = "native"
     def _is_ready(self):
         conditions = self.try_kubectl("get", "node", NODE, "--output=jsonpath={.status.conditions[?(@.type=='Ready')].status}")
         return conditions.stdout == "True"
+
+
+def hide_machine(memory):
+    """What the programs write where they can't be told to write elsewhere stays in memory, and in this mount namespace."""
+    mount_memory(memory)
+    for path in ("/var/lib", "/var/log"):
+        upper, work = (memory / path.replace("/", "_") / part for part in ("upper", "work"))
+        for part in (upper, work):
+            part.mkdir(parents=True)
+        # Not memory alone: what is there may be needed.
+        run("mount", "-t", "overlay", "-o", f"lowerdir={path},upperdir={upper},workdir={work}", "overlay", path)
+    for path in ("/run", "/var/lib/kubelet"):
+        mount_memory(pathlib.Path(path))
+
+
+def mount_memory(folder):
+    folder.mkdir(exist_ok=True)
+    run("mount", "-t", "tmpfs", "tmpfs", folder)
 
 
 def run(*command):

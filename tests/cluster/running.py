@@ -12,8 +12,6 @@ from promises import Promises, check, wait_for
 promise = Promises()
 promise_of_native = promise.where(lambda demo: demo.is_native)
 promise_of_classic = promise.where(lambda demo: not demo.is_native)
-# On by default from here on.
-promise_of_pod_security = promise.where(lambda demo: demo.cluster.version >= (1, 23))
 
 
 def dry_run(demo, name="dry-run"):
@@ -142,7 +140,7 @@ def where_nothing_is_enforced_every_interception_works(demo):
         demo.check_has_credentials(interception, by=by)
 
 
-@promise_of_pod_security
+@promise
 def baseline_and_restricted_refuse_redirect_and_address_and_admit_endpoint(demo):
     for standard, namespace in ENFORCING.items():
         for interception in ("redirect", "address"):
