@@ -1,36 +1,44 @@
 #!/usr/bin/env python3
-"""The images that the promises on nodes need beside the product's: a client, and the local STS in the same layer.
+"""The images that the promises of Pods that run need beside the product's: a client, and the local STS in the same layer.
 
-    tests/cluster/images.py --local-sts FILE --out FILE    a docker-archive, for `ctr images import`, `kind load image-archive` …
+    tests/cluster/images.py --out FILE    a docker-archive, for `ctr images import`, `kind load image-archive` and the like
 
-`--local-sts` is the program, linked statically. busybox and the C compiler are Debian's (busybox-static, gcc).
+Needs cargo, a C compiler and busybox, linked statically (Debian: gcc, busybox-static).
 """
 import argparse
-import json
 import pathlib
 import shutil
 import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
 from control_plane import repository
 
-sys.path.insert(0, str(repository() / "deploy" / "image"))
+sys.path.append(str(repository() / "deploy" / "image"))
 import archive
+import programs
 
 SOURCES = repository() / "tests" / "pods" / "client"
 CLIENT = "localhost/imds-client:test"
 PAUSE = "localhost/imds-pause:test"
 
 
-def write(path, local_sts):
+def local_sts():
+    """The program, linked statically."""
+    subprocess.run(["cargo", "build", "--quiet", "--locked", "--target", programs.TARGET, "--package", "imds-local-sts"],
+                   cwd=repository(), env=programs.ENVIRONMENT, check=True)
+    return programs.FOLDER.parent / "debug" / "local-sts"
+
+
+def write(path):
     """Both images are the same files: a client asks, the pause container holds a Pod's namespaces."""
     with tempfile.TemporaryDirectory() as folder:
         ask = pathlib.Path(folder) / "ask"
         subprocess.run(["cc", "-O1", "-static", "-o", ask, SOURCES / "ask.c"], check=True)
-        programs = {"ask": ask, "bin/busybox": pathlib.Path(shutil.which("busybox")), "local-sts": local_sts}
-        programs |= {name: SOURCES / name for name in ("app", "imds", "pause")}
-        layer = archive.layer([archive.File(name, file.read_bytes(), 0o755) for name, file in sorted(programs.items())], 0)
+        files = {"ask": ask, "bin/busybox": pathlib.Path(shutil.which("busybox")), "local-sts": local_sts()}
+        files |= {name: SOURCES / name for name in ("app", "imds", "pause")}
+        layer = archive.layer([archive.File(name, file.read_bytes(), 0o755) for name, file in sorted(files.items())], 0)
     members = {"layer.tar": layer}
     manifest = []
     for tag, command in ((CLIENT, "/app"), (PAUSE, "/pause")):
@@ -41,7 +49,7 @@ def write(path, local_sts):
         })
         members[f"{archive.hex_digest(config)}.json"] = config
         manifest.append({"Config": f"{archive.hex_digest(config)}.json", "RepoTags": [tag], "Layers": ["layer.tar"]})
-    members["manifest.json"] = json.dumps(manifest).encode()
+    members["manifest.json"] = archive.to_json(manifest)
     entries = []
     for name, content in members.items():
         entry = archive.entry(name, 0, 0o644, archive.tarfile.REGTYPE)
@@ -52,10 +60,8 @@ def write(path, local_sts):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--local-sts", required=True, type=pathlib.Path)
-    arguments.add_argument("--out", required=True, type=pathlib.Path)
-    arguments = arguments.parse_args()
-    write(arguments.out, arguments.local_sts)
+    arguments.add_argument("--out", required=True, type=pathlib.Path, metavar="FILE")
+    write(arguments.parse_args().out)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 
+sys.dont_write_bytecode = True
 from control_plane import Authority, Cluster, Programs, repository
 from injection import EMULATOR, EXAMPLE_ROLE, LABEL, REDIRECT, ROLE, STATUS, VOLUME, check_injected
 from installed import NAME, NAMESPACE, SECRET
