@@ -7,6 +7,7 @@ from injection import EXAMPLE_ROLE, INTERCEPTION, LABEL, ROLE
 
 # Asks as a program does that reads the endpoint from its environment (tests/pods/client has those that ask the address).
 BY_ENDPOINT = """
+trap 'exit 0' TERM
 while :; do
     answer=$(busybox wget -q -O - "${AWS_EC2_METADATA_SERVICE_ENDPOINT}latest/meta-data/iam/security-credentials/my-example-role") &&
         echo "v1 uid=$(busybox id -u) $(echo "$answer" | busybox tr -d '\\n ')" || echo "v1 failed"

@@ -12,6 +12,8 @@ RELEASE = "imds-emulator"
 
 
 class Release(Installed):
+    _WAITING = ("--wait", "--timeout=4m")
+
     def __init__(self, cluster, helm, values):
         super().__init__(cluster)
         self.helm_program = helm
@@ -32,7 +34,8 @@ class Release(Installed):
         return self._helm("test", RELEASE, "--timeout=4m")
 
     def uninstall(self):
-        self._helm("uninstall", RELEASE, *self._WAITING)
+        """Where it is still there."""
+        self._helm("uninstall", RELEASE, "--ignore-not-found", *self._WAITING)
 
     def secret(self):
         """All that is in the Secret of the certificates."""
@@ -45,8 +48,6 @@ class Release(Installed):
     def pods(self):
         """The names of its Pods, also of those that are ending."""
         return self.cluster.kubectl("get", "pods", f"--namespace={NAMESPACE}", "--output=name").stdout.split()
-
-    _WAITING = ("--wait", "--timeout=4m")
 
     def _helm(self, *words):
         ran = subprocess.run(self._command(*words), env=self._environment(), capture_output=True, text=True)

@@ -20,12 +20,13 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True
+import installed
 import running
 from control_plane import Programs
 from demo import ACCOUNT, NAMESPACES, Demo
-from installed import NAMESPACE as WEBHOOKS_NAMESPACE
 from kubernetes import Kubernetes
 from node import WholeCluster, control_group_roots
+from promises import check
 from release import Release
 from sts_pod import StsPod
 
@@ -71,12 +72,18 @@ def on_own_node(arguments, folder):
 
 def on_cluster(arguments, folder):
     cluster = Kubernetes(arguments.kubectl, arguments.kubeconfig, folder)
+    namespaces = (*NAMESPACES, STS_NAMESPACE, installed.NAMESPACE)
     with contextlib.ExitStack() as stack:
-        def clean_up():
-            cluster.try_kubectl("delete", "namespace", *NAMESPACES, STS_NAMESPACE, WEBHOOKS_NAMESPACE, "--ignore-not-found", "--timeout=150s")
+        def make_demo():
+            # What is there is somebody's, and would be deleted in the end.
+            for kind, name in (*(("namespace", name) for name in namespaces), ("mutatingwebhookconfiguration", installed.NAME)):
+                check(not cluster.exists(kind, name), f"in this cluster there is a {kind} {name}: it would be in the way")
+            stack.callback(cluster.try_kubectl, "delete", "namespace", *namespaces, "--ignore-not-found", "--timeout=150s")
+            demo = demo_of(arguments, cluster)
+            stack.callback(demo.release.uninstall)
+            return demo
 
-        stack.callback(clean_up)
-        return running.promise.keep(lambda: demo_of(arguments, cluster), Programs(folder))
+        return running.promise.keep(make_demo, Programs(folder))
 
 
 def demo_of(arguments, cluster):
