@@ -126,7 +126,9 @@ snapshotter = "native"
             "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
             "authorization": {"mode": "AlwaysAllow"},
             "address": NODE_ADDRESS, "cgroupDriver": "cgroupfs", "cgroupRoot": f"/{self.control_group}",
-            "resolvConf": str(no_names), "volumePluginDir": str(self.folder / "volume-plugins"),
+            # As in every cluster; there is nobody who answers.
+            "clusterDomain": "cluster.local", "clusterDNS": ["10.0.0.10"], "resolvConf": str(no_names),
+            "volumePluginDir": str(self.folder / "volume-plugins"),
             "failSwapOn": False, "failCgroupV1": False, "makeIPTablesUtilChains": False, "oomScoreAdj": 0,
             # However full this machine's disk is.
             "imageGCHighThresholdPercent": 100, "evictionHard": {"nodefs.available": "0%", "imagefs.available": "0%"},

@@ -56,7 +56,7 @@ class Promises:
                 start = time.monotonic()
                 test(suite)
                 print(f"  ✔ {name} ({time.monotonic() - start:.1f} s)", flush=True)
-        except (Failed, subprocess.SubprocessError, OSError, KeyError) as error:
+        except (Failed, subprocess.SubprocessError, OSError, KeyError, ValueError) as error:
             print(f"  ✘ {error if isinstance(error, Failed) else repr(error)}")
             print("\n".join(programs.tails()))
             return 1
