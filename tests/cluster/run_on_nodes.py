@@ -34,14 +34,16 @@ STS_NAMESPACE = "imds-test-sts"
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--kubectl", default="kubectl", help="the program kubectl")
-    arguments.add_argument("--helm", default="helm", help="the program helm")
-    arguments.add_argument("--kubeconfig", type=pathlib.Path, help="the cluster to use; without it, a node of the test's own")
-    arguments.add_argument("--image", type=pathlib.Path, help="what deploy/image/build made")
-    arguments.add_argument("--client-image", type=pathlib.Path, help="what tests/cluster/images.py made")
-    arguments.add_argument("--inside", type=pathlib.Path, help=argparse.SUPPRESS)
-    arguments = arguments.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kubectl", default="kubectl", help="the program kubectl")
+    parser.add_argument("--helm", default="helm", help="the program helm")
+    parser.add_argument("--kubeconfig", type=pathlib.Path, help="the cluster to use; without it, a node of the test's own")
+    parser.add_argument("--image", type=pathlib.Path, help="what deploy/image/build made")
+    parser.add_argument("--client-image", type=pathlib.Path, help="what tests/cluster/images.py made")
+    parser.add_argument("--inside", type=pathlib.Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if not (arguments.kubeconfig or arguments.image and arguments.client_image):
+        parser.error("say --kubeconfig, or both --image and --client-image")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if arguments.inside:
         sys.exit(on_own_node(arguments, arguments.inside))
