@@ -131,9 +131,22 @@ skip() {
 
 # The same for what no machine of ours has: it is said and counted, and fails nothing.
 skip_even_in_ci() {
+    skip_part "$1"
+    exit "$SKIPPED"
+}
+
+# skip_part REASON : the same for a part of a tier; what is left of it may go on.
+skip_part() {
     local tier
     tier=$(printf '%s\n' "${FUNCNAME[@]}" | sed -n 's/^tier_//p' | head -1)
     echo "!! SKIPPED $tier: $1" >&2
     echo "$tier: $1" >>"$SKIPPED_FILE"
-    exit "$SKIPPED"
+}
+
+# not_in FOLDER PROGRAM… : those of the programs that are not there, in words.
+not_in() {
+    local folder=$1 program missing=()
+    shift
+    for program in "$@"; do [ -f "$folder/$program" ] && [ -x "$folder/$program" ] || missing+=("$program"); done
+    echo "${missing[*]}"
 }

@@ -14,22 +14,20 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
-from control_plane import Authority, Cluster, Failed, Programs, check, repository, wait_for
-from webhooks import LABEL, NAME, NAMESPACE, SECRET, Webhook, adding_container
+sys.dont_write_bytecode = True
+from control_plane import Authority, Cluster, Programs, repository
+from injection import EMULATOR, EXAMPLE_ROLE, LABEL, REDIRECT, ROLE, STATUS, VOLUME, check_injected
+from installed import NAME, NAMESPACE, SECRET
+from promises import Promises, check, wait_for
+from webhooks import Webhook, adding_container
 
 MANIFESTS = repository() / "deploy/install.yaml"
-PREFIX = LABEL.removesuffix("enabled")
-ROLE = f"{PREFIX}role-arn"
-STATUS = f"{PREFIX}status"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
-REDIRECT, EMULATOR, VOLUME = "aws-imds-emulator-redirect", "aws-imds-emulator", "aws-imds-emulator-token"
-# From here on every kubelet that the server supports runs native sidecars.
-FIRST_NATIVE = (1, 32)
+promise = Promises()
 
 
-def pod(name=None, label="True", role="arn:aws:iam::123456789012:role/my-example-role", **spec):
+def pod(name=None, label="True", role=EXAMPLE_ROLE, **spec):
     """A Pod as on the page of GKE on AWS, `examples/pod.yaml`."""
     return {
         "apiVersion": "v1",
@@ -43,21 +41,11 @@ def pod(name=None, label="True", role="arn:aws:iam::123456789012:role/my-example
     }
 
 
-PROMISES = []
-
-
-def promise(test):
-    """Marks a test: they run in their order, in one cluster."""
-    PROMISES.append(test)
-    return test
-
-
 class Tests:
     """What every test needs, and the tests."""
 
     def __init__(self, cluster, webhook):
         self.cluster, self.webhook = cluster, webhook
-        self.native = cluster.version >= FIRST_NATIVE
 
     def create(self, document, namespace="demo", *words, fails=False):
         """The API server's answer; where it fails, what it said."""
@@ -66,18 +54,7 @@ class Tests:
         return ran.stderr if fails else json.loads(ran.stdout)
 
     def check_injected(self, document):
-        """Ours are first, once, and in the form for this server."""
-        spec = document["spec"]
-        first = [container["name"] for container in spec.get("initContainers", [])][: 2 if self.native else 1]
-        check(first == [REDIRECT, EMULATOR][: len(first)] and first, f"the redirect is first: {first}")
-        if self.native:
-            check(len(first) == 2 and spec["initContainers"][1].get("restartPolicy") == "Always", "a native sidecar")
-        else:
-            check(spec["containers"][0]["name"] == EMULATOR, "the emulator is the first container")
-        names = [part["name"] for key in ("initContainers", "containers", "volumes") for part in spec.get(key, [])]
-        for name in (REDIRECT, EMULATOR, VOLUME):
-            check(names.count(name) == 1, f"{name} is there once: {names}")
-        check(STATUS in document["metadata"]["annotations"], "the status annotation")
+        check_injected(document, self.cluster.is_native)
 
     @promise
     def certificates_come_from_nothing(self):
@@ -225,7 +202,9 @@ class Tests:
 def comparable(document):
     """What is the user's of a Pod, as text: without what is ours, and what differs from one Pod to the next."""
     metadata, spec = document["metadata"], copy.deepcopy(document["spec"])
-    annotations = {key: value for key, value in metadata["annotations"].items() if key not in (STATUS, DEFAULT_CONTAINER)}
+    # Until 1.25 the API server repeats a container's seccomp profile in an annotation that ends in the container's name.
+    annotations = {key: value for key, value in metadata["annotations"].items()
+                   if key not in (STATUS, DEFAULT_CONTAINER) and key.rpartition("/")[2] not in (REDIRECT, EMULATOR)}
     for key in ("initContainers", "containers", "volumes"):
         spec[key] = [part for part in spec.get(key, []) if part["name"] not in (REDIRECT, EMULATOR, VOLUME)]
     text = json.dumps({"labels": metadata["labels"], "annotations": annotations, "spec": spec}, sort_keys=True)
@@ -256,7 +235,7 @@ def main():
 
 
 def run(arguments, folder, programs):
-    try:
+    def make_suite():
         assets = pathlib.Path(os.environ["KUBEBUILDER_ASSETS"]).resolve()
         cluster = Cluster(assets, arguments.kubectl, folder, programs)
         print(f"  kube-apiserver {'.'.join(map(str, cluster.version))}", flush=True)
@@ -265,19 +244,15 @@ def run(arguments, folder, programs):
         cluster.make_accounts("demo", "default", "my-sa")
         cluster.make_accounts("default", "default")
         cluster.make_accounts("kube-system", "my-sa")
+
+        def apply():
+            return cluster.try_kubectl("apply", f"--filename={MANIFESTS}")
+
         # Until it knows its own range of addresses, the API server makes no Service.
-        wait_for(f"{MANIFESTS.name} is accepted",
-                 lambda: cluster.try_kubectl("apply", f"--filename={MANIFESTS}").returncode == 0, 30)
-        suite = Tests(cluster, Webhook(cluster, programs, arguments.webhook.resolve()))
-        for test in PROMISES:
-            start = time.monotonic()
-            test(suite)
-            print(f"  ✔ {test.__name__.replace('_', ' ')} ({time.monotonic() - start:.1f} s)", flush=True)
-    except (Failed, subprocess.SubprocessError, OSError, KeyError) as error:
-        print(f"  ✘ {error if isinstance(error, Failed) else repr(error)}")
-        print("\n".join(programs.tails()))
-        return 1
-    return 0
+        wait_for(f"{MANIFESTS.name} is accepted", lambda: apply().returncode == 0, 30, seen=lambda: apply().stderr)
+        return Tests(cluster, Webhook(cluster, programs, arguments.webhook.resolve()))
+
+    return promise.keep(make_suite, programs)
 
 
 if __name__ == "__main__":

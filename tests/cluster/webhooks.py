@@ -9,19 +9,18 @@ import subprocess
 import threading
 import time
 
-from control_plane import PORT, check, fetch, wait_for
+from control_plane import PORT, fetch
+from injection import LABEL
+from installed import NAME, NAMESPACE, Installed
+from promises import check, wait_for
 
-NAMESPACE = "imds-system"
-NAME = "imds-webhook"
-SECRET = "imds-webhook-certificates"
 ADMIN = "http://127.0.0.1:8080"
 # Where every Pod finds its service account.
 SERVICE_ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
-LABEL = "gkemulticloud.googleapis.com/aws-imds-emulator-enabled"
 SETTINGS = "/etc/imds-webhook/settings.yaml"
 
 
-class Webhook:
+class Webhook(Installed):
     """`imds-webhook` as the manifests have it: the Deployment's arguments, its service account, its Service's address.
 
     There is no node to run it on and no kube-proxy: it is started here, on the cluster IP of its Service, which the API
@@ -29,7 +28,8 @@ class Webhook:
     """
 
     def __init__(self, cluster, programs, program):
-        self.cluster, self.programs, self.program = cluster, programs, program
+        super().__init__(cluster)
+        self.programs, self.program = programs, program
         self.running = None
         service = cluster.get("service", NAME, NAMESPACE)
         address, port = service["spec"]["clusterIP"], service["spec"]["ports"][0]["port"]
@@ -68,18 +68,6 @@ class Webhook:
         """The sum of the samples that have all these words."""
         lines = fetch(f"{ADMIN}/metrics").splitlines()
         return sum(float(line.split()[-1]) for line in lines if not line.startswith("#") and all(word in line for word in words))
-
-    def bundles(self):
-        """The authorities that the API server is told to trust, of each webhook: PEM blocks."""
-        webhooks = self.cluster.get("mutatingwebhookconfiguration", NAME)["webhooks"]
-        texts = [base64.b64decode(webhook["clientConfig"].get("caBundle", "")).decode() for webhook in webhooks]
-        mark = "-----END CERTIFICATE-----\n"
-        return [{block + mark for block in text.split(mark) if block} for text in texts]
-
-    def authority(self):
-        """The one in the Secret; empty where there is none."""
-        data = self.cluster.get("secret", SECRET, NAMESPACE).get("data", {})
-        return base64.b64decode(data.get("ca.crt", "")).decode()
 
     def _is_reached(self):
         before = self.metric("imds_webhook_reviews_total")
