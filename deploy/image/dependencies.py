@@ -15,7 +15,10 @@ import tomllib
 from programs import PACKAGES, ROOT, TARGET
 
 LICENCE_FILE = re.compile(r"(licen[cs]e|copying|copyright|notice|unlicense)", re.IGNORECASE)
-LGPL = pathlib.Path(__file__).parent / "licences" / "LGPL-2.1.txt"
+TEXTS = pathlib.Path(__file__).parent / "licences"
+LGPL = TEXTS / "LGPL-2.1.txt"
+# Packages that name a licence and come without its text.
+WITHOUT_TEXT = {"base64-simd": TEXTS / "MIT-Nugine-simd.txt", "vsimd": TEXTS / "MIT-Nugine-simd.txt"}
 
 # `path` is the folder of its manifest, `checksum` the sha-256 of its archive in the registry (None for our own).
 Package = collections.namedtuple("Package", "name version licence path checksum")
@@ -44,6 +47,8 @@ def licences(found):
     for package in third_party(found):
         lines.append(f"{package.name} {package.version}: {package.licence}")
         files = sorted(path for path in package.path.iterdir() if path.is_file() and LICENCE_FILE.match(path.name))
+        if not files and package.name in WITHOUT_TEXT:
+            files = [WITHOUT_TEXT[package.name]]
         if not files:
             raise SystemExit(f"{package.name} {package.version} comes without the text of its licence: find it")
         for path in files:
