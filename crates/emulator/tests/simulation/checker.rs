@@ -91,7 +91,7 @@ impl Checker {
                 let received = received.filter_map(|(id, issued)| Some((id, issued, issued.wall_ahead?)));
                 if let Some((id, issued, wall_ahead)) = received.max_by_key(|(_, issued, _)| issued.end) {
                     // The earlier end of both clocks counts: a wall clock that was set forward makes it come earlier.
-                    let forward = Duration::from_secs((world.wall_ahead - wall_ahead).max(0).unsigned_abs());
+                    let forward = Duration::from_secs((issued.most_ahead - wall_ahead).max(0).unsigned_abs());
                     if now + forward + issued.doubt + RESOLUTION < issued.end {
                         return Err(format!("{id} is good for {:?} and is not served", issued.end - now));
                     }

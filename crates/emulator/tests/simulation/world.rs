@@ -56,6 +56,8 @@ pub(crate) struct Issued {
     pub(crate) doubt: Duration,
     /// Where the wall clock stood when they came; `None` until then.
     pub(crate) wall_ahead: Option<i64>,
+    /// Where it stood at most since then: a clock that is set forward may have them dropped for good.
+    pub(crate) most_ahead: i64,
 }
 
 impl World {
@@ -91,7 +93,11 @@ impl World {
                 world.behaviour = behaviour;
                 return;
             }
-            Event::WallStep(seconds) => world.wall_ahead += seconds,
+            Event::WallStep(seconds) => {
+                world.wall_ahead += seconds;
+                let ahead = world.wall_ahead;
+                world.issued.values_mut().for_each(|issued| issued.most_ahead = issued.most_ahead.max(ahead));
+            }
             Event::Suspend(time) => world.missed += time,
             Event::Freeze(time) => {
                 world.missed += time;
@@ -146,6 +152,7 @@ impl Inner {
             incarnation: self.incarnation,
             doubt,
             wall_ahead: None,
+            most_ahead: 0,
         };
         self.issued.insert(id.clone(), issued);
         (id, expiration)
@@ -248,6 +255,7 @@ impl SimulatedSts {
         let (truth, wall_ahead) = (world.true_time(), world.wall_ahead);
         if let Some(issued) = world.issued.get_mut(&id) {
             issued.wall_ahead = Some(wall_ahead);
+            issued.most_ahead = wall_ahead;
             // Set forward while the answer was on its way: it may have been on its way for so long.
             let forward = Duration::from_secs((wall_ahead - begun.wall_ahead).max(0).unsigned_abs());
             issued.doubt += truth - begun.at + forward;
