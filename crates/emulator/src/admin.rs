@@ -8,17 +8,16 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use imds_daemon::admin::{self, Page};
-use tokio::sync::watch;
 
 use crate::clock::{Clock, Now};
 use crate::metrics::Metrics;
-use crate::refresh::State;
+use crate::refresh::View;
 
 /// What the admin listener knows.
 #[derive(Debug)]
 pub struct Admin<C> {
     /// What the refresh loop knows.
-    pub state: watch::Receiver<State>,
+    pub view: View,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// The clock.
@@ -37,14 +36,14 @@ impl<C: Clock> Admin<C> {
             "/livez" => Some(Page::Health { well: true, text: "alive\n".to_owned() }),
             "/readyz" => Some(self.health(now, false)),
             "/startupz" => Some(self.health(now, true)),
-            "/metrics" => Some(Page::Metrics(self.metrics.render(&self.state.borrow(), now))),
+            "/metrics" => Some(Page::Metrics(self.metrics.render(&self.view.state(), now))),
             _ => None,
         })
     }
 
     /// Ready while valid credentials are served; at the start also once the others were held back long enough.
     fn health(&self, now: Now, starting: bool) -> Page {
-        let state = self.state.borrow();
+        let state = self.view.state();
         let left = state.credentials.as_ref().map(|held| held.remaining(now));
         let waited = now.boot.saturating_sub(self.start.boot);
         let (well, mut text) = match left {

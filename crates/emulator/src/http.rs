@@ -9,12 +9,11 @@ use http::{Method, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use imds_daemon::server::{Body, read_body};
-use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::imds::{Answer, ContentType, Imds, Request as ImdsRequest};
 use crate::metrics::Metrics;
-use crate::refresh::State;
+use crate::refresh::View;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
 const TOKEN_TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
@@ -35,7 +34,7 @@ pub struct Service<C> {
     /// The service.
     pub imds: Imds,
     /// What the refresh loop knows.
-    pub state: watch::Receiver<State>,
+    pub view: View,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// The clock.
@@ -57,8 +56,9 @@ impl<C: Clock> Service<C> {
             host: of_target.or_else(|| header(header::HOST)),
             authorization: header(header::AUTHORIZATION),
         };
-        let credentials = self.state.borrow().credentials.clone();
-        let (asked, mut answer) = self.imds.respond(&request, credentials.as_deref(), self.clock.now());
+        let now = self.clock.now();
+        let credentials = self.view.credentials(now);
+        let (asked, mut answer) = self.imds.respond(&request, credentials.as_deref(), now);
         // No request means anything by its body; it is read so that a client that waits for "100 Continue" gets it.
         let mut close = false;
         if !hyper::body::Body::is_end_stream(&body) {

@@ -1,7 +1,7 @@
 //! The sidecar: serves the credential part of IMDS on loopback, with credentials from STS.
 //!
 //! Data flows one way: [`config`] → [`run`] → the refresh loop ([`refresh`], told when by [`schedule`], asking through
-//! [`exchange`]) → a watch channel ([`refresh::State`]) → the listeners ([`http`] for IMDS, [`admin`] for health and
+//! [`exchange`]) → a watch channel ([`refresh::View`]) → the listeners ([`http`] for IMDS, [`admin`] for health and
 //! metrics). What decides is pure and takes the time as an argument: [`imds`], [`token`], [`schedule`], [`credentials`].
 
 pub mod admin;
@@ -31,7 +31,6 @@ use imds_contract::{HopLimit, SessionDuration, address};
 use imds_daemon::server::{self, Limits};
 use imds_daemon::shutdown::{Shutdown, Signals};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
 use clock::{Clock as _, SystemClock};
 use config::Config;
@@ -117,7 +116,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     }
 
     let metrics = Arc::new(metrics::Metrics::new(start.wall));
-    let (state_sender, state) = watch::channel(refresh::State::default());
+    let (publisher, view) = refresh::channel();
     let (stop, shutdown) = Shutdown::channel();
     let tokens = token::TokenKey::generate().map_err(|_| Error::Random)?;
     let imds = Arc::new(http::Service {
@@ -129,16 +128,16 @@ pub async fn run(config: Config) -> Result<(), Error> {
             authorization,
             allowed_hosts,
         },
-        state: state.clone(),
+        view: view.clone(),
         metrics: Arc::clone(&metrics),
         clock,
     });
-    let admin = Arc::new(admin::Admin { state, metrics: Arc::clone(&metrics), clock, start, start_timeout });
+    let admin = Arc::new(admin::Admin { view, metrics: Arc::clone(&metrics), clock, start, start_timeout });
     let exchange =
         StsExchange { client: sts, role_arn, role_chain, session_name, session_duration, token_file, clock };
 
     let mut refreshing =
-        tokio::spawn(refresh::run(exchange, session_duration.into(), clock, metrics, state_sender));
+        tokio::spawn(refresh::run(exchange, session_duration.into(), clock, metrics, publisher));
     let mut serving = tokio::task::JoinSet::new();
     for listener in listeners {
         let imds = Arc::clone(&imds);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, Now};
 use crate::credentials::Credentials;
@@ -22,19 +22,59 @@ pub struct State {
     pub failure: Option<Arc<Failure>>,
 }
 
-/// Runs until the receivers of `state` are gone. `asked` is the life that `exchange` asks for.
+/// The loop's end of what it shares with the readers.
+#[derive(Debug)]
+pub struct Publisher {
+    state: watch::Sender<State>,
+    wake: Arc<Notify>,
+}
+
+/// The readers' end.
+#[derive(Debug, Clone)]
+pub struct View {
+    state: watch::Receiver<State>,
+    wake: Arc<Notify>,
+}
+
+/// Both ends, with nothing known yet.
+pub fn channel() -> (Publisher, View) {
+    let (sender, receiver) = watch::channel(State::default());
+    let wake = Arc::new(Notify::new());
+    (Publisher { state: sender, wake: Arc::clone(&wake) }, View { state: receiver, wake })
+}
+
+impl View {
+    /// What is known now.
+    pub fn state(&self) -> watch::Ref<'_, State> {
+        self.state.borrow()
+    }
+
+    /// The last good credentials, for somebody who asks at `now`. If they have ended, the loop looks at its clocks again: one
+    /// of them was set, or the machine slept, and the loop still sleeps. It asks STS no sooner than is due.
+    pub fn credentials(&self, now: Now) -> Option<Arc<Credentials>> {
+        let credentials = self.state.borrow().credentials.clone();
+        if credentials.as_ref().is_some_and(|held| !held.are_valid(now)) {
+            self.wake.notify_one();
+        }
+        credentials
+    }
+}
+
+/// Runs until the readers are gone. `asked` is the life that `exchange` asks for.
 pub async fn run(
     exchange: impl Exchange,
     asked: Duration,
     clock: impl Clock,
     metrics: Arc<Metrics>,
-    state: watch::Sender<State>,
+    publisher: Publisher,
 ) {
+    let Publisher { state, wake } = publisher;
     let mut schedule = Schedule::new();
     while !state.is_closed() {
         match schedule.next(clock.now()) {
             Step::Wait(time) => tokio::select! {
                 () = tokio::time::sleep(time) => {}
+                () = wake.notified() => {}
                 () = state.closed() => {}
             },
             Step::Exchange => {

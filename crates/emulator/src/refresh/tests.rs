@@ -87,7 +87,7 @@ fn answer(number: usize, asked: Now, life: Duration) -> Answer {
 
 struct Running {
     clock: TestClock,
-    state: watch::Receiver<State>,
+    view: View,
     exchanges: Arc<Mutex<Vec<Duration>>>,
 }
 
@@ -100,15 +100,15 @@ fn start(script: impl IntoIterator<Item = Script>) -> Running {
         in_flight: AtomicU32::new(0),
         log: Arc::clone(&log),
     };
-    let (sender, state) = watch::channel(State::default());
+    let (publisher, view) = channel();
     let metrics = Arc::new(Metrics::new(clock.now().wall));
-    tokio::spawn(run(sts, HOUR, clock, metrics, sender));
-    Running { clock, state, exchanges: log }
+    tokio::spawn(run(sts, HOUR, clock, metrics, publisher));
+    Running { clock, view, exchanges: log }
 }
 
 impl Running {
     fn left(&self) -> Duration {
-        let state = self.state.borrow();
+        let state = self.view.state();
         state.credentials.as_ref().map_or(Duration::ZERO, |held| held.remaining(self.clock.now()))
     }
 
@@ -134,11 +134,11 @@ async fn keeps_serving_while_sts_is_down_until_the_true_end_then_recovers() {
     let down = std::iter::repeat_with(|| Script::Fail(Remedy::Retry)).take(200);
     let running = start(std::iter::once(Script::Succeed).chain(down));
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let first = running.state.borrow().credentials.clone().unwrap();
+    let first = running.view.state().credentials.clone().unwrap();
     let second = Duration::from_secs(1);
     // The life was measured by a `Date` header: one second is kept in reserve.
     tokio::time::sleep_until(running.clock.0 + HOUR - 2 * second).await;
-    let held = running.state.borrow().clone();
+    let held = running.view.state().clone();
     assert!(Arc::ptr_eq(&held.credentials.unwrap(), &first), "unchanged");
     assert!(held.failure.is_some());
     assert!(first.are_valid(running.clock.now()));
@@ -147,19 +147,19 @@ async fn keeps_serving_while_sts_is_down_until_the_true_end_then_recovers() {
     tokio::time::sleep(2 * HOUR).await;
     assert!(running.exchanges() > 200, "the outage is over");
     assert!(running.left() >= 25 * MINUTE, "recovered");
-    assert!(running.state.borrow().failure.is_none());
+    assert!(running.view.state().failure.is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn worse_credentials_never_replace_better_ones() {
     let running = start([Script::Succeed, Script::Grant(5 * MINUTE), Script::Fail(Remedy::GiveUpSlowly)]);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let first = running.state.borrow().credentials.clone().unwrap();
+    let first = running.view.state().credentials.clone().unwrap();
     while running.exchanges() < 2 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     tokio::time::sleep(Duration::from_millis(10)).await;
-    let held = running.state.borrow().clone();
+    let held = running.view.state().clone();
     assert!(Arc::ptr_eq(&held.credentials.unwrap(), &first));
     assert_eq!(held.failure.unwrap().kind, "short_answer");
     tokio::time::sleep(20 * MINUTE).await;
@@ -192,7 +192,7 @@ async fn a_hanging_exchange_holds_no_reader_and_no_second_exchange_starts() {
     let running = start([Script::Hang(10 * MINUTE)]);
     tokio::time::sleep(5 * MINUTE).await;
     assert_eq!(running.exchanges(), 1);
-    assert!(running.state.borrow().credentials.is_none());
+    assert!(running.view.state().credentials.is_none());
     tokio::time::sleep(6 * MINUTE).await;
     assert!(!running.left().is_zero());
 }
@@ -214,4 +214,38 @@ async fn ends_when_nobody_reads_any_more() {
     drop(running);
     tokio::time::sleep_until(clock.0 + 5 * HOUR).await;
     assert_eq!(log.lock().unwrap().len(), 1);
+}
+
+/// A wall clock that can be set.
+#[derive(Clone)]
+struct SettableClock(TestClock, Arc<AtomicU32>);
+
+impl Clock for SettableClock {
+    fn now(&self) -> Now {
+        let Now { wall, boot } = self.0.now();
+        Now { wall: wall + Duration::from_secs(self.1.load(SeqCst).into()), boot }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_who_finds_that_all_has_ended_wakes_the_loop() {
+    let clock = SettableClock(TestClock(Instant::now()), Arc::default());
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let sts = TestSts {
+        clock: clock.0,
+        script: Mutex::default(),
+        in_flight: AtomicU32::new(0),
+        log: Arc::clone(&log),
+    };
+    let (publisher, view) = channel();
+    let metrics = Arc::new(Metrics::new(clock.now().wall));
+    tokio::spawn(run(sts, HOUR, clock.clone(), metrics, publisher));
+    tokio::time::sleep(MINUTE).await;
+    assert!(view.credentials(clock.now()).unwrap().are_valid(clock.now()));
+
+    clock.1.store(2 * 3600, SeqCst);
+    let before = log.lock().unwrap().len();
+    assert!(!view.credentials(clock.now()).unwrap().are_valid(clock.now()), "set two hours forward");
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(log.lock().unwrap().len(), before + 1, "asked at once, not after the longest sleep");
 }

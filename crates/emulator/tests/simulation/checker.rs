@@ -13,15 +13,17 @@ use crate::world::{ASKED, World};
 const FRESH: Duration = Duration::from_mins(25);
 /// What clocks that tell whole seconds cost.
 const RESOLUTION: Duration = Duration::from_secs(2);
-/// The longest sleep of the loop, and the longest exchange.
+/// The longest sleep of the loop, which notices a clock that was set when it wakes; and the longest exchange.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 const LONGEST_EXCHANGE: Duration = Duration::from_secs(15);
 
 /// See the module.
 pub(crate) struct Checker {
     world: World,
-    /// Once STS is well and the machine is left alone, this long until all is well.
+    /// Once STS is well and the machine is left alone, this long until something is served.
     recovery: Duration,
+    /// In the process's time: since when nothing has been served though no back-off was in force.
+    dark_since: Option<Duration>,
     /// By key: the document.
     documents: HashMap<String, Vec<u8>>,
     pub(crate) served: u64,
@@ -34,7 +36,8 @@ impl Checker {
     pub(crate) fn new(world: World, plan: &Plan) -> Self {
         Self {
             world,
-            recovery: LONGEST_EXCHANGE + longest_wait(plan) + LONGEST_SLEEP + LONGEST_EXCHANGE + RESOLUTION,
+            recovery: LONGEST_EXCHANGE + longest_wait(plan) + LONGEST_EXCHANGE + RESOLUTION,
+            dark_since: None,
             documents: HashMap::new(),
             served: 0,
             unavailable: 0,
@@ -54,6 +57,7 @@ impl Checker {
         match answer.status {
             StatusCode::OK => {
                 self.served += 1;
+                self.dark_since = None;
                 let text = String::from_utf8_lossy(&answer.body);
                 let id = field(&text, "AccessKeyId").ok_or("a document without a key")?;
                 let issued = world.issued.get(&id).ok_or_else(|| format!("{id} was never issued"))?;
@@ -75,7 +79,8 @@ impl Checker {
                     self.excused += 1;
                     // STS once gave less than was asked for: half of that is used before it is asked again.
                     let short = if issued.life < ASKED { issued.life / 2 } else { Duration::ZERO };
-                    if well_for > self.recovery + short {
+                    // The loop sleeps on when a clock is set; only a reader who gets nothing wakes it.
+                    if well_for > self.recovery + LONGEST_SLEEP + short {
                         return Err(format!(
                             "{id} has {left:?} left, and STS has been well for {well_for:?}"
                         ));
@@ -96,6 +101,12 @@ impl Checker {
                         return Err(format!("{id} is good for {:?} and is not served", issued.end - now));
                     }
                 }
+                let waiting_for_none = world.last_was_good && world.good_since.is_some();
+                self.dark_since = waiting_for_none.then(|| self.dark_since.unwrap_or(world.process_time()));
+                let dark = self.dark_since.map_or(Duration::ZERO, |since| world.process_time() - since);
+                if dark > LONGEST_EXCHANGE {
+                    return Err(format!("for {dark:?} readers have found nothing, and nobody has asked STS"));
+                }
                 if well_for > self.recovery {
                     return Err(format!("nothing is served, and STS has been well for {well_for:?}"));
                 }
@@ -105,12 +116,12 @@ impl Checker {
         }
     }
 
-    /// What is asked of STS: never twice within a quarter of a second.
+    /// What is asked of STS: never twice within a quarter of a second, if nobody touches a clock between.
     pub(crate) fn check_load(&self) -> Result<u64, String> {
         let world = self.world.lock();
         let pairs = world.begun.iter().zip(world.begun.iter().skip(1));
-        for ((incarnation, before), (of, after)) in pairs {
-            if incarnation == of && *after - *before < Duration::from_millis(250) {
+        for ((since, before), (of, after)) in pairs {
+            if since == of && *after - *before < Duration::from_millis(250) {
                 return Err(format!("STS was asked at {before:?} and again at {after:?}"));
             }
         }

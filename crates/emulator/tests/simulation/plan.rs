@@ -18,8 +18,11 @@ pub(crate) enum Behaviour {
     },
     /// Good answers without `Date`.
     NoDate,
-    /// Good answers through something whose clock is wrong by so many seconds.
-    WrongDate(i64),
+    /// Good answers through something whose clock is wrong by so many seconds, with credentials of this life.
+    WrongDate {
+        seconds: i64,
+        life: Duration,
+    },
     /// Answers whose credentials end this soon.
     NearExpiry(Duration),
     Throttled {
@@ -114,7 +117,9 @@ fn behaviour(rng: &mut Rng) -> Behaviour {
     match rng.u8(0..14) {
         0 => good(rng),
         1 => Behaviour::NoDate,
-        2 => Behaviour::WrongDate(rng.i64(-7200..7200)),
+        2 if rng.bool() => Behaviour::WrongDate { seconds: rng.i64(-7200..7200), life: HOUR },
+        // Less than was asked for, by a Date that makes it more than that: nobody can see through a Date that makes it less.
+        2 => Behaviour::WrongDate { seconds: -rng.i64(7200..86_400), life: between(rng, MINUTE, HOUR) },
         3 => Behaviour::NearExpiry(between(rng, Duration::ZERO, 30 * MINUTE)),
         4 => Behaviour::Throttled { retry_after: None },
         5 => Behaviour::Throttled { retry_after: Some(between(rng, SECOND, HOUR)) },

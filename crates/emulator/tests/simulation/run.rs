@@ -9,9 +9,8 @@ use imds_contract::HttpTokens;
 use imds_emulator::clock::Clock as _;
 use imds_emulator::imds::{Imds, Request};
 use imds_emulator::metrics::Metrics;
-use imds_emulator::refresh::{self, State};
+use imds_emulator::refresh::{self, View};
 use imds_emulator::token::TokenKey;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
@@ -124,23 +123,23 @@ async fn play(plan: &Plan) -> Result<Summary, String> {
 
 /// One life of the process.
 struct Process {
-    state: watch::Receiver<State>,
+    view: View,
     refreshing: JoinHandle<()>,
 }
 
 impl Process {
     fn start(world: &World) -> Self {
-        let (sender, state) = watch::channel(State::default());
+        let (publisher, view) = refresh::channel();
         let metrics = Arc::new(Metrics::new(world.now().wall));
         let refreshing =
-            tokio::spawn(refresh::run(SimulatedSts(world.clone()), ASKED, world.clone(), metrics, sender));
-        Self { state, refreshing }
+            tokio::spawn(refresh::run(SimulatedSts(world.clone()), ASKED, world.clone(), metrics, publisher));
+        Self { view, refreshing }
     }
 
     fn read(&self, world: &World, checker: &mut Checker) -> Result<(), String> {
-        let credentials = self.state.borrow().credentials.clone();
-        let request = Request::new(&Method::GET, DOCUMENT);
-        let (_, answer) = IMDS.respond(&request, credentials.as_deref(), world.now());
+        let now = world.now();
+        let credentials = self.view.credentials(now);
+        let (_, answer) = IMDS.respond(&Request::new(&Method::GET, DOCUMENT), credentials.as_deref(), now);
         checker.check(&answer)
     }
 }
