@@ -55,7 +55,7 @@ fn check_answer(answer: &Answer) {
     for secret in [key, token].into_iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
         assert!(!printed.contains(secret), "{printed}");
     }
-    let Some(served) = Credentials::new(answer, Duration::from_hours(1), *NOW) else { return };
+    let Some(served) = Credentials::new(answer, Duration::from_hours(1), *NOW, *NOW) else { return };
     assert!(served.are_valid(*NOW) && served.life() <= Duration::from_hours(1), "{served:?}");
     let document: Value = serde_json::from_slice(&served.document()).expect("the document is JSON");
     assert_eq!(

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
+use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -15,9 +16,8 @@ use crate::imds::{Answer, ContentType, Imds, Request as ImdsRequest};
 use crate::metrics::Metrics;
 use crate::refresh::View;
 
-const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
-const TOKEN_TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const TOKEN: &str = "x-aws-ec2-metadata-token";
+const TOKEN_TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 const SERVER: HeaderValue = HeaderValue::from_static("EC2ws");
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
 const HTML: HeaderValue = HeaderValue::from_static("text/html");
@@ -45,17 +45,7 @@ impl<C: Clock> Service<C> {
     /// Answers a request, never waiting for anything but the request's own body.
     pub async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
-        let header = |name| head.headers.get(name).map(HeaderValue::as_bytes);
-        let of_target = head.uri.authority().map(|authority| authority.as_str().as_bytes());
-        let request = ImdsRequest {
-            method: &head.method,
-            path: head.uri.path(),
-            token: header(TOKEN),
-            ttl: header(TOKEN_TTL),
-            forwarded: head.headers.contains_key(FORWARDED_FOR),
-            host: of_target.or_else(|| header(header::HOST)),
-            authorization: header(header::AUTHORIZATION),
-        };
+        let request = read(&head);
         let now = self.clock.now();
         let credentials = self.view.credentials(now);
         let (asked, mut answer) = self.imds.respond(&request, credentials.as_deref(), now);
@@ -70,7 +60,7 @@ impl<C: Clock> Service<C> {
         }
         self.metrics.answered(asked, answer.status);
         if asked.is_v1_read() && answer.status.is_success() {
-            self.count_v1_read(header(header::USER_AGENT));
+            self.count_v1_read(head.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes));
         }
         log::trace!(path = head.uri.path(), status = answer.status.as_u16(); "answered {}", head.method);
         let mut response = write(answer, &head.method);
@@ -92,6 +82,27 @@ impl<C: Clock> Service<C> {
     }
 }
 
+/// One look at each of the few headers is cheaper than a search for each that matters. Of several of a name the first counts.
+fn read(head: &Parts) -> ImdsRequest<'_> {
+    let mut request = ImdsRequest::new(&head.method, head.uri.path());
+    request.host = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    for (name, value) in &head.headers {
+        let field = match name.as_str() {
+            "host" => &mut request.host,
+            "authorization" => &mut request.authorization,
+            TOKEN => &mut request.token,
+            TOKEN_TTL => &mut request.ttl,
+            "x-forwarded-for" => {
+                request.forwarded = true;
+                continue;
+            }
+            _ => continue,
+        };
+        field.get_or_insert(value.as_bytes());
+    }
+    request
+}
+
 /// Writes an answer with the headers of the real service; hyper adds `Date` and `Content-Length`.
 fn write(answer: Answer, method: &Method) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(answer.body));
@@ -110,7 +121,7 @@ fn write(answer: Answer, method: &Method) -> Response<Full<Bytes>> {
         headers.insert(header::LAST_MODIFIED, time);
     }
     if let Some(seconds) = answer.token_ttl {
-        headers.insert(TOKEN_TTL, seconds.into());
+        headers.insert(HeaderName::from_static(TOKEN_TTL), seconds.into());
     }
     if let Some(allow) = answer.allow {
         headers.insert(header::ALLOW, HeaderValue::from_static(allow));

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use imds_contract::{Metadata, Region, RoleArn};
 
 /// The credential paths, which listings show too.
-const CREDENTIALS: &[&str] = &["meta-data", "iam", "security-credentials", ""];
+const CREDENTIALS: &str = "meta-data/iam/security-credentials/";
 
 /// What is known of the Pod. What is not known is not served.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,7 +29,7 @@ pub struct Facts {
 /// What is served, by path below the version.
 #[derive(Debug, Default)]
 pub struct Tree {
-    leaves: Vec<(&'static [&'static str], Bytes)>,
+    leaves: Vec<(&'static str, Bytes)>,
 }
 
 impl Tree {
@@ -47,14 +47,14 @@ impl Tree {
         let zone = zone.as_deref().filter(|zone| region.is_some_and(|region| is_zone_of(region, zone)));
         let ipv4 = ipv4.map(|address| address.to_string());
         let known = [
-            (&["meta-data", "iam", "info"][..], Some(iam_info(role, now))),
-            (&["meta-data", "instance-id"], uid.clone()),
-            (&["meta-data", "local-hostname"], hostname.clone()),
-            (&["meta-data", "local-ipv4"], ipv4.clone()),
-            (&["meta-data", "placement", "availability-zone"], zone.map(str::to_owned)),
-            (&["meta-data", "placement", "region"], region.map(str::to_owned)),
+            ("meta-data/iam/info", Some(iam_info(role, now))),
+            ("meta-data/instance-id", uid.clone()),
+            ("meta-data/local-hostname", hostname.clone()),
+            ("meta-data/local-ipv4", ipv4.clone()),
+            ("meta-data/placement/availability-zone", zone.map(str::to_owned)),
+            ("meta-data/placement/region", region.map(str::to_owned)),
             (
-                &["dynamic", "instance-identity", "document"],
+                "dynamic/instance-identity/document",
                 // Programs read it for its region.
                 region.map(|region| identity_document(region, zone, uid.as_deref(), ipv4.as_deref(), role)),
             ),
@@ -63,22 +63,26 @@ impl Tree {
         Self { leaves }
     }
 
-    /// The body at a path: a value, or the names below it.
-    pub(super) fn read(&self, path: &[&str]) -> Option<Bytes> {
+    /// The body at a path, without slashes at its ends: a value, or the names below it.
+    pub(super) fn read(&self, path: &str) -> Option<Bytes> {
         let leaf = self.leaves.iter().find(|(of, _)| *of == path).map(|(_, body)| body.clone());
         leaf.or_else(|| self.list(path))
     }
 
     /// A listing as the real service writes it: sorted, a line each, a slash behind what has more below; no slash right
     /// below the version.
-    fn list(&self, path: &[&str]) -> Option<Bytes> {
+    fn list(&self, path: &str) -> Option<Bytes> {
         if self.leaves.is_empty() {
             return None;
         }
+        let below = |full: &'static str| {
+            if path.is_empty() {
+                return full.split('/').next();
+            }
+            full.strip_prefix(path)?.strip_prefix('/')?.split_inclusive('/').next()
+        };
         let paths = self.leaves.iter().map(|(path, _)| *path).chain([CREDENTIALS]);
-        let below = paths.filter_map(|full| full.strip_prefix(path)?.split_first());
-        let slash = |rest: &[&str]| if rest.is_empty() || path.is_empty() { "" } else { "/" };
-        let names: BTreeSet<_> = below.map(|(name, rest)| format!("{name}{}", slash(rest))).collect();
+        let names: BTreeSet<_> = paths.filter_map(below).collect();
         (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join("\n").into())
     }
 }
@@ -155,8 +159,7 @@ mod tests {
 
     #[track_caller]
     fn expect(tree: &Tree, path: &str, body: &str) {
-        let names: Vec<_> = path.split('/').filter(|name| !name.is_empty()).collect();
-        let read = tree.read(&names).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+        let read = tree.read(path).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
         assert_eq!(read.as_deref(), (!body.is_empty()).then_some(body), "{path}");
     }
 

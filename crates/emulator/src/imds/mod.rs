@@ -159,7 +159,8 @@ impl Imds {
         credentials: Option<&Credentials>,
         now: Now,
     ) -> (Asked, Answer) {
-        let resource = Resource::of(request.path);
+        let path = path::normalised(request.path);
+        let resource = Resource::of(path.as_deref());
         let class = match resource {
             Resource::Token | Resource::TokenWithSlash => Class::Token,
             Resource::Roles => Class::Roles,
@@ -259,7 +260,7 @@ impl Imds {
         let valid = credentials.filter(|credentials| credentials.are_valid(now));
         match (resource, valid) {
             (Resource::Root, _) => Answer::plain(Bytes::from_static(page::VERSIONS.as_bytes())),
-            (Resource::Role(role), _) if role != self.role.name() => Answer::page(StatusCode::NOT_FOUND),
+            (Resource::Role(role), _) if *role != self.role.name() => Answer::page(StatusCode::NOT_FOUND),
             (Resource::Roles | Resource::Role(_), None) => Answer::page(StatusCode::SERVICE_UNAVAILABLE),
             (Resource::Roles, Some(credentials)) => Answer {
                 last_modified: Some(credentials.last_modified()),
@@ -269,9 +270,8 @@ impl Imds {
                 last_modified: Some(credentials.last_modified()),
                 ..Answer::plain(credentials.document())
             },
-            (Resource::Metadata(names), _) => {
-                let names: Vec<_> = names.iter().map_while(Option::as_deref).collect();
-                self.metadata.read(&names).map_or_else(|| Answer::page(StatusCode::NOT_FOUND), Answer::plain)
+            (Resource::Metadata(path), _) => {
+                self.metadata.read(path).map_or_else(|| Answer::page(StatusCode::NOT_FOUND), Answer::plain)
             }
             _ => Answer::page(StatusCode::NOT_FOUND),
         }

@@ -3,15 +3,12 @@
 
 use std::borrow::Cow;
 
-/// [`CONTAINER_CREDENTIALS_PATH`](imds_contract::pod::CONTAINER_CREDENTIALS_PATH), taken apart.
-const CONTAINER_VERSION: &str = "v1";
-const CONTAINER_NAME: &str = "credentials";
+use imds_contract::pod::CONTAINER_CREDENTIALS_PATH;
 
-/// The most names below a version that any path has.
-pub(super) const DEPTH: usize = 4;
+const ROLES: &str = "meta-data/iam/security-credentials";
 
 /// What a path names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resource<'a> {
     /// `/`: the list of versions.
     Root,
@@ -22,11 +19,11 @@ pub(super) enum Resource<'a> {
     /// `/{version}/meta-data/iam/security-credentials`: the role's name.
     Roles,
     /// `/{version}/meta-data/iam/security-credentials/{role}`: the document.
-    Role(Cow<'a, str>),
+    Role(&'a str),
     /// `/v1/credentials`: the document, as ECS and EKS serve it.
     ContainerCredentials,
-    /// Anything else below a version: at most four names.
-    Metadata([Option<Cow<'a, str>>; DEPTH]),
+    /// Anything else below a version: what follows the version, without slashes at its ends.
+    Metadata(&'a str),
     /// Anything else.
     Unknown,
     /// A path that no client has an honest use for: broken or hidden characters, dot segments.
@@ -34,39 +31,25 @@ pub(super) enum Resource<'a> {
 }
 
 impl<'a> Resource<'a> {
-    /// Reads a path, without its query.
-    pub(super) fn of(path: &'a str) -> Self {
-        let mut segments = path.split('/').filter(|segment| !segment.is_empty()).map(decode);
-        let mut next = || match segments.next() {
-            None => Ok(None),
-            Some(Some(segment)) => Ok(Some(segment)),
-            Some(None) => Err(Self::Malformed),
-        };
-        let mut read = || -> Result<Self, Self> {
-            let Some(version) = next()? else { return Ok(Self::Root) };
-            let tail: [_; DEPTH] = [next()?, next()?, next()?, next()?];
-            // What follows is read only to refuse what is malformed.
-            let mut too_long = false;
-            while next()?.is_some() {
-                too_long = true;
-            }
-            if too_long {
-                return Ok(Self::Unknown);
-            }
-            Ok(match (&*version, tail.each_ref().map(Option::as_deref)) {
-                (CONTAINER_VERSION, [Some(CONTAINER_NAME), None, ..]) => Self::ContainerCredentials,
-                (other, _) if !is_version(other) => Self::Unknown,
-                (_, [Some("api"), Some("token"), None, _]) if path.ends_with('/') => Self::TokenWithSlash,
-                (_, [Some("api"), Some("token"), None, _]) => Self::Token,
-                (_, [Some("meta-data"), Some("iam"), Some("security-credentials"), None]) => Self::Roles,
-                (_, [Some("meta-data"), Some("iam"), Some("security-credentials"), Some(_)]) => {
-                    let [.., role] = tail;
-                    role.map_or(Self::Unknown, Self::Role)
-                }
-                _ => Self::Metadata(tail),
-            })
-        };
-        read().unwrap_or_else(|malformed| malformed)
+    /// Reads a path as [`normalised`] gives it.
+    pub(super) fn of(path: Option<&'a str>) -> Self {
+        let Some(path) = path else { return Self::Malformed };
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let (path, slash) = path.strip_suffix('/').map_or((path, false), |path| (path, true));
+        if CONTAINER_CREDENTIALS_PATH.strip_prefix('/') == Some(path) {
+            return Self::ContainerCredentials;
+        }
+        match path.split_once('/').unwrap_or((path, "")) {
+            ("", _) => Self::Root,
+            (version, _) if !is_version(version) => Self::Unknown,
+            (_, "api/token") if slash => Self::TokenWithSlash,
+            (_, "api/token") => Self::Token,
+            (_, ROLES) => Self::Roles,
+            (_, other) => match other.strip_prefix(ROLES).and_then(|rest| rest.strip_prefix('/')) {
+                Some(role) if !role.contains('/') => Self::Role(role),
+                _ => Self::Metadata(other),
+            },
+        }
     }
 }
 
@@ -82,25 +65,38 @@ fn is_version(segment: &str) -> bool {
     segment == "latest" || segment == "1.0" || is_date(segment.as_bytes())
 }
 
-/// Decodes the percent-encoding of one segment, once. `None`: broken encoding, a control character, a hidden slash, a
-/// dot segment or bytes that are not UTF-8.
-fn decode(segment: &str) -> Option<Cow<'_, str>> {
-    let decoded = if segment.contains('%') {
-        let mut bytes = Vec::with_capacity(segment.len());
-        let mut rest = segment.as_bytes();
-        while let Some((byte, tail)) = rest.split_first() {
-            let (byte, tail) = match (byte, tail) {
-                (b'%', [high, low, tail @ ..]) => (hex(*high)? << 4 | hex(*low)?, tail),
-                (b'%', _) => return None,
-                (byte, tail) => (*byte, tail),
-            };
-            bytes.push(byte);
-            rest = tail;
-        }
-        Cow::Owned(String::from_utf8(bytes).ok()?)
-    } else {
-        Cow::Borrowed(segment)
-    };
+/// A path in its one spelling: its percent-encoding decoded, once, and no slash doubled. `None`: broken encoding, a control
+/// character, a hidden slash, a dot segment or bytes that are not UTF-8.
+pub(super) fn normalised(path: &str) -> Option<Cow<'_, str>> {
+    // (A control character that is not encoded never comes as far as here.)
+    let plain = path.is_ascii() && !["%", "//", "/."].iter().any(|odd| path.contains(odd));
+    if plain {
+        return Some(path.into());
+    }
+    let mut text = String::with_capacity(path.len());
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        text.push('/');
+        text.push_str(&decoded(segment)?);
+    }
+    if path.ends_with('/') {
+        text.push('/');
+    }
+    Some(text.into())
+}
+
+fn decoded(segment: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let Some((byte, tail)) = rest.split_first() {
+        let (byte, tail) = match (byte, tail) {
+            (b'%', [high, low, tail @ ..]) => (hex(*high)? << 4 | hex(*low)?, tail),
+            (b'%', _) => return None,
+            (byte, tail) => (*byte, tail),
+        };
+        bytes.push(byte);
+        rest = tail;
+    }
+    let decoded = String::from_utf8(bytes).ok()?;
     let hidden = decoded.chars().any(|character| character == '/' || character.is_control());
     (!hidden && decoded != "." && decoded != "..").then_some(decoded)
 }
@@ -115,6 +111,11 @@ mod tests {
     use proptest::prelude::*;
 
     const LIST: &str = "/latest/meta-data/iam/security-credentials/";
+
+    #[track_caller]
+    fn expect(path: &str, resource: Resource<'_>) {
+        assert_eq!(Resource::of(normalised(path).as_deref()), resource, "{path}");
+    }
 
     #[test]
     fn every_way_to_write_a_path_names_the_same_resource() {
@@ -132,62 +133,59 @@ mod tests {
             ("/latest/meta-data/iam/security-credentials//", Resource::Roles),
             ("/1.0/meta-data/iam/security-credentials/", Resource::Roles),
             ("/2009-04-04/meta-data/iam/security-credentials/", Resource::Roles),
-            ("/latest/meta-data/iam/security-credentials/my-role", Resource::Role("my-role".into())),
-            ("/latest/meta-data/iam/security-credentials/my-role/", Resource::Role("my-role".into())),
-            ("/latest/meta-data/iam/security-credentials//my-role", Resource::Role("my-role".into())),
-            ("/latest/meta-data/iam/security-credentials/my%2Drole", Resource::Role("my-role".into())),
-            ("/latest/meta-data/iam/security-credentials/a%40b%2Bc", Resource::Role("a@b+c".into())),
+            ("/latest/meta-data/iam/security-credentials/my-role", Resource::Role("my-role")),
+            ("/latest/meta-data/iam/security-credentials/my-role/", Resource::Role("my-role")),
+            ("/latest/meta-data/iam/security-credentials//my-role", Resource::Role("my-role")),
+            ("/latest/meta-data/iam/security-credentials/my%2Drole", Resource::Role("my-role")),
+            ("/latest/meta-data/iam/security-credentials/a%40b%2Bc", Resource::Role("a@b+c")),
+            ("/latest/meta-data/iam/security-credentials/.hidden", Resource::Role(".hidden")),
         ] {
-            assert_eq!(Resource::of(path), resource, "{path}");
+            expect(path, resource);
         }
     }
 
     #[test]
     fn other_paths_of_a_version_are_metadata() {
-        for (path, names) in [
-            ("/latest", &[][..]),
-            ("/latest/meta-data/", &["meta-data"]),
-            ("/latest/meta-data//iam/", &["meta-data", "iam"]),
-            ("/2018-09-24/meta-data/iam/info", &["meta-data", "iam", "info"]),
-            (
-                "/latest/meta-data/placement/availability-zone/",
-                &["meta-data", "placement", "availability-zone"],
-            ),
-            ("/latest/dynamic/instance-identity/document", &["dynamic", "instance-identity", "document"]),
+        for (path, below) in [
+            ("/latest", ""),
+            ("/latest/meta-data/", "meta-data"),
+            ("/latest/meta-data//iam/", "meta-data/iam"),
+            ("/2018-09-24/meta-data/iam/info", "meta-data/iam/info"),
+            ("/latest/meta-data/placement/availability-zone/", "meta-data/placement/availability-zone"),
+            ("/latest/meta-data/%70lacement/.x", "meta-data/placement/.x"),
+            ("/latest/dynamic/instance-identity/document", "dynamic/instance-identity/document"),
             (
                 "/latest/meta-data/iam/security-credentials-extended/",
-                &["meta-data", "iam", "security-credentials-extended"],
+                "meta-data/iam/security-credentials-extended",
             ),
-            ("/latest/META-DATA/iam/security-credentials/", &["META-DATA", "iam", "security-credentials"]),
-            ("/latest/api/token/x", &["api", "token", "x"]),
+            ("/latest/meta-data/iam/security-credentials/a/b", "meta-data/iam/security-credentials/a/b"),
+            ("/latest/META-DATA/iam/security-credentials/", "META-DATA/iam/security-credentials"),
+            ("/latest/api/token/x", "api/token/x"),
         ] {
-            let Resource::Metadata(found) = Resource::of(path) else { panic!("{path}") };
-            assert_eq!(found.iter().flatten().collect::<Vec<_>>(), names, "{path}");
+            expect(path, Resource::Metadata(below));
         }
     }
 
     #[test]
     fn the_container_credentials_endpoint_is_at_its_path_alone() {
-        for path in [imds_contract::pod::CONTAINER_CREDENTIALS_PATH, "/v1/credentials/", "//v1//credentials"]
-        {
-            assert_eq!(Resource::of(path), Resource::ContainerCredentials, "{path}");
+        for path in [CONTAINER_CREDENTIALS_PATH, "/v1/credentials/", "//v1//credentials"] {
+            expect(path, Resource::ContainerCredentials);
         }
         for path in ["/v1", "/v1/credentials/x", "/v2/credentials", "/v1/Credentials"] {
-            assert_eq!(Resource::of(path), Resource::Unknown, "{path}");
+            expect(path, Resource::Unknown);
         }
     }
 
     #[test]
     fn other_paths_are_unknown() {
         for path in [
-            "/latest/meta-data/iam/security-credentials/role/more",
             "/Latest/meta-data/iam/security-credentials/",
             "/newest/meta-data/iam/security-credentials/",
             "/2.0/meta-data/iam/security-credentials/",
             "/2021-7-15/meta-data/iam/security-credentials/",
             "*",
         ] {
-            assert_eq!(Resource::of(path), Resource::Unknown, "{path}");
+            expect(path, Resource::Unknown);
         }
     }
 
@@ -206,14 +204,13 @@ mod tests {
             "/latest/meta-data/iam/security-credentials/%ff",
             "/a/b/c/d/e/f/../g",
         ] {
-            assert_eq!(Resource::of(path), Resource::Malformed, "{path}");
+            expect(path, Resource::Malformed);
         }
     }
 
     #[test]
     fn a_path_is_decoded_only_once() {
-        let resource = Resource::of("/latest/meta-data/iam/security-credentials/a%2540");
-        assert_eq!(resource, Resource::Role("a%40".into()));
+        expect("/latest/meta-data/iam/security-credentials/a%2540", Resource::Role("a%40"));
     }
 
     proptest! {
@@ -222,13 +219,13 @@ mod tests {
             let encoded = role.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02x}"));
             for spelling in [&role, &encoded] {
                 let path = format!("{LIST}{spelling}");
-                prop_assert_eq!(Resource::of(&path), Resource::Role(role.as_str().into()));
+                expect(&path, Resource::Role(&role));
             }
         }
 
         #[test]
         fn no_path_panics(path in "[/%.a-z0-9\\x00-\\xff-]{0,80}") {
-            let _ = Resource::of(&path);
+            let _ = Resource::of(normalised(&path).as_deref());
         }
     }
 }
