@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::containers;
 use crate::injected::{How, Injected};
-use crate::patch::{self, Misplaced, Misshapen, Operation, Patch};
+use crate::patch::{self, Added, Misplaced, Misshapen, Operation, Patch, to_json};
 use crate::pod::{
     ANNOTATIONS, CONTAINERS, INIT_CONTAINERS, PodView, SYSCTLS, UNPRIVILEGED_PORT_START, VOLUMES, is_named,
 };
@@ -250,13 +250,14 @@ fn operations(
     let emulator = containers::emulator(settings, wishes, form, pod, namespace);
     match form {
         SidecarForm::Native => {
-            patch.prepend(INIT_CONTAINERS, redirect.into_iter().chain([emulator]).collect())?;
+            let containers = redirect.into_iter().chain([emulator]);
+            patch.prepend(INIT_CONTAINERS, containers.map(Added::from).collect())?;
         }
         SidecarForm::Classic => {
             if let Some(redirect) = redirect {
-                patch.prepend(INIT_CONTAINERS, vec![redirect])?;
+                patch.prepend(INIT_CONTAINERS, vec![redirect.into()])?;
             }
-            patch.prepend(CONTAINERS, vec![emulator])?;
+            patch.prepend(CONTAINERS, vec![emulator.into()])?;
             // `kubectl logs` and `exec` still mean the user's container.
             if let Some(first) = pod.items(CONTAINERS).first().and_then(|container| container.get("name")) {
                 patch.set_absent(ANNOTATIONS, DEFAULT_CONTAINER, first.clone())?;
@@ -273,7 +274,7 @@ fn operations(
         }
     }
     let how = How { interception: wishes.interception, sidecar: form };
-    patch.set_absent(ANNOTATIONS, annotation::STATUS, how.to_string().into())?;
+    patch.set_absent(ANNOTATIONS, annotation::STATUS, Value::from(how.to_string()))?;
     Ok(patch.into_operations())
 }
 
@@ -284,7 +285,7 @@ fn add_endpoint(patch: &mut Patch<'_>, pod: PodView<'_>, container_endpoint: boo
         let users = |(_, container): &(usize, &Value)| !is_named(container, pod::EMULATOR_CONTAINER);
         for (index, container) in pod.items(array).iter().enumerate().filter(users) {
             let (env, mounts) = (format!("{array}/{index}/env"), format!("{array}/{index}/volumeMounts"));
-            let endpoint = containers::endpoint_variable();
+            let endpoint = to_json(&containers::endpoint_variable());
             let own = variable(container, environment::EC2_METADATA_SERVICE_ENDPOINT);
             if own.is_none() {
                 patch.append(&env, endpoint.clone())?;
@@ -294,9 +295,9 @@ fn add_endpoint(patch: &mut Patch<'_>, pod: PodView<'_>, container_endpoint: boo
                 && !CONTAINER_VARIABLES.iter().any(|name| variable(container, name).is_some())
             {
                 for variable in containers::container_endpoint_variables() {
-                    patch.append(&env, variable)?;
+                    patch.append(&env, to_json(&variable))?;
                 }
-                patch.append(&mounts, containers::authorization_mount(true))?;
+                patch.append(&mounts, to_json(&containers::authorization_mount(true)))?;
             }
         }
     }

@@ -5,6 +5,7 @@
 //! server sent; a decision holds `add` operations only, so that nothing the user wrote is rewritten or dropped, fields that no
 //! library knows yet included.
 
+mod container;
 mod containers;
 mod decide;
 mod emulator_env;
@@ -23,10 +24,11 @@ mod warning;
 mod wishes;
 mod workload;
 
+pub use container::Container;
 pub use decide::{Context, Decision, Injection, decide};
 pub use emulator_env::EmulatorEnv;
 pub use near_miss::warnings;
-pub use patch::{Misplaced, Operation, apply};
+pub use patch::{Added, Misplaced, Operation, apply};
 pub use quantity::Quantity;
 pub use reason::{InvalidAnnotation, Reason};
 pub use resources::Resources;

@@ -9,6 +9,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::container::Container;
+
 /// One `add` operation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "op", rename = "add")]
@@ -16,7 +18,44 @@ pub struct Operation {
     /// A JSON pointer (RFC 6901); `-` at its end appends to an array.
     pub path: String,
     /// What is added there.
-    pub value: Value,
+    pub value: Added,
+}
+
+/// What an operation adds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Added {
+    /// A container of ours.
+    Container(Box<Container>),
+    /// Anything else.
+    Json(Value),
+}
+
+impl Added {
+    /// As a tree of JSON.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Container(container) => to_json(container),
+            Self::Json(value) => value.clone(),
+        }
+    }
+}
+
+impl From<Container> for Added {
+    fn from(container: Container) -> Self {
+        Self::Container(Box::new(container))
+    }
+}
+
+impl From<Value> for Added {
+    fn from(value: Value) -> Self {
+        Self::Json(value)
+    }
+}
+
+/// Something of ours as a tree of JSON. It is text, numbers and lists of them: there is nothing in it that JSON has not.
+pub(crate) fn to_json(ours: &impl Serialize) -> Value {
+    serde_json::to_value(ours).unwrap_or_default()
 }
 
 /// An operation that does not fit the document: it was computed against another one.
@@ -37,7 +76,7 @@ impl std::error::Error for Misplaced {}
 /// Applies the operations in their order.
 pub fn apply(document: &mut Value, operations: &[Operation]) -> Result<(), Misplaced> {
     for Operation { path, value } in operations {
-        add(document, path, value.clone()).ok_or_else(|| Misplaced { path: path.clone() })?;
+        add(document, path, value.to_json()).ok_or_else(|| Misplaced { path: path.clone() })?;
     }
     Ok(())
 }
@@ -91,7 +130,7 @@ impl<'a> Patch<'a> {
     }
 
     /// Adds `value` at the end of the array.
-    pub(crate) fn append(&mut self, array: &str, value: Value) -> Result<(), Misshapen> {
+    pub(crate) fn append(&mut self, array: &str, value: impl Into<Added>) -> Result<(), Misshapen> {
         self.ensure(array, Shape::Array)?;
         self.add(format!("{array}/-"), value);
         Ok(())
@@ -99,7 +138,7 @@ impl<'a> Patch<'a> {
 
     /// Adds `values` before the array's first item. Whatever is to be added inside an item of this array by its index in
     /// the document has to be added before.
-    pub(crate) fn prepend(&mut self, array: &str, values: Vec<Value>) -> Result<(), Misshapen> {
+    pub(crate) fn prepend(&mut self, array: &str, values: Vec<Added>) -> Result<(), Misshapen> {
         self.ensure(array, Shape::Array)?;
         for (index, value) in values.into_iter().enumerate() {
             self.add(format!("{array}/{index}"), value);
@@ -108,7 +147,12 @@ impl<'a> Patch<'a> {
     }
 
     /// Sets a field of the object, unless it is there.
-    pub(crate) fn set_absent(&mut self, object: &str, key: &str, value: Value) -> Result<(), Misshapen> {
+    pub(crate) fn set_absent(
+        &mut self,
+        object: &str,
+        key: &str,
+        value: impl Into<Added>,
+    ) -> Result<(), Misshapen> {
         self.ensure(object, Shape::Object)?;
         let path = format!("{object}/{}", escape(key));
         if self.is_absent(&path) {
@@ -142,8 +186,8 @@ impl<'a> Patch<'a> {
         at(self.document, path).is_none_or(Value::is_null)
     }
 
-    fn add(&mut self, path: String, value: Value) {
-        self.operations.push(Operation { path, value });
+    fn add(&mut self, path: String, value: impl Into<Added>) {
+        self.operations.push(Operation { path, value: value.into() });
     }
 }
 
@@ -196,7 +240,7 @@ mod tests {
     fn prepended_values_keep_their_order_before_what_is_there() {
         let document = json!({"list": ["theirs"]});
         let mut patch = Patch::new(&document);
-        patch.prepend("/list", vec![json!("first"), json!("second")]).unwrap();
+        patch.prepend("/list", vec![json!("first").into(), json!("second").into()]).unwrap();
         assert_eq!(patched(&document, patch), json!({"list": ["first", "second", "theirs"]}));
     }
 
@@ -223,14 +267,14 @@ mod tests {
     fn an_operation_of_another_document_is_an_error() {
         for path in ["/absent/x", "/list/2", "/list/x", "/word/x", "nowhere"] {
             let mut document = json!({"list": [0], "word": "w"});
-            let operation = Operation { path: path.to_owned(), value: json!(1) };
+            let operation = Operation { path: path.to_owned(), value: json!(1).into() };
             assert!(apply(&mut document, &[operation]).is_err(), "{path}");
         }
     }
 
     #[test]
     fn an_operation_is_written_as_rfc_6902_has_it() {
-        let operation = Operation { path: "/a/-".to_owned(), value: json!(1) };
+        let operation = Operation { path: "/a/-".to_owned(), value: json!(1).into() };
         assert_eq!(
             serde_json::to_value(operation).unwrap(),
             json!({"op": "add", "path": "/a/-", "value": 1})

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use imds_contract::Invalid;
+use serde::{Serialize, Serializer};
 
 /// A Kubernetes quantity that is not negative: `10m`, `16Mi`, `0.5`, `1e3`. Prints as it was written.
 /// Source: k8s.io/apimachinery, `pkg/api/resource/quantity.go`.
@@ -26,6 +27,12 @@ impl Quantity {
     /// The amount in the resource's own unit (bytes, CPUs), near enough to compare two quantities.
     pub(crate) fn amount(&self) -> f64 {
         self.amount
+    }
+}
+
+impl Serialize for Quantity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
     }
 }
 

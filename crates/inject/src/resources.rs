@@ -19,7 +19,7 @@ const LEAST_MEMORY: f64 = 8.0 * 1024.0 * 1024.0;
 
 /// `resources` of the injected containers. What the settings leave out of CPU and memory is as by default. No request is
 /// above its limit.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Resources {
     /// What the scheduler reserves.
     pub requests: BTreeMap<String, Quantity>,

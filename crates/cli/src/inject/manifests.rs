@@ -202,7 +202,7 @@ mod tests {
             .iter()
             .map(|operation| Operation {
                 path: operation["path"].as_str().unwrap().to_owned(),
-                value: operation["value"].clone(),
+                value: operation["value"].clone().into(),
             })
             .collect();
         let mut patched = pod;

@@ -7,6 +7,7 @@ use super::tree::{Content, Entry, Node, Origin};
 /// Adds the value; nothing where the operation does not fit the tree.
 pub(crate) fn add(root: &mut Node, operation: &Operation) -> Option<()> {
     let Operation { path, value } = operation;
+    let value = &value.to_json();
     let mut names: Vec<String> = path.split('/').skip(1).map(unescape).collect();
     let last = names.pop()?;
     let mut node = root;

@@ -101,7 +101,7 @@ fn operations(document: &Value, choices: &[(Index, Index, Value)]) -> (Vec<Opera
             }
             _ => unreachable!("only collections are targets"),
         };
-        let operation = Operation { path: format!("{parent}/{key}"), value: value.clone() };
+        let operation = Operation { path: format!("{parent}/{key}"), value: value.clone().into() };
         apply(&mut patched, std::slice::from_ref(&operation)).unwrap();
         operations.push(operation);
     }
@@ -291,7 +291,7 @@ proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "[-a:{}\\[\\]#&*!|>'\"%@`,? \t\r\n~0<]{0,60}") {
         if let Ok(stream) = parse(&text) {
-            let operation = Operation { path: "/a".to_owned(), value: json!({"b": [1]}) };
+            let operation = Operation { path: "/a".to_owned(), value: json!({"b": [1]}).into() };
             for document in &stream.documents {
                 let _ = edit(&text, document, std::slice::from_ref(&operation));
             }

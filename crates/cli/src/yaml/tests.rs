@@ -15,7 +15,7 @@ fn edited(text: &str, operations: &[(&str, Value)]) -> Edited {
     let stream = parse(text).unwrap_or_else(|error| panic!("{text}\n{error}"));
     let [document] = stream.documents.as_slice() else { panic!("{text}\nhas not one document") };
     let operation =
-        |(path, value): &(&str, Value)| Operation { path: (*path).to_owned(), value: value.clone() };
+        |(path, value): &(&str, Value)| Operation { path: (*path).to_owned(), value: value.clone().into() };
     let operations: Vec<_> = operations.iter().map(operation).collect();
     let edited = edit(text, document, &operations).unwrap_or_else(|error| panic!("{text}\n{error}"));
     let rest = text.get(document.range.end..).unwrap_or_default();
