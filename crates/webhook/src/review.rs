@@ -1,7 +1,9 @@
 //! A review: the bytes of an AdmissionReview in, those of its answer out. Pure.
 //!
-//! What is not a Pod being created passes untouched. What can't be read as an AdmissionReview at all has no uid that could
-//! be answered: the caller answers 400. Source: Kubernetes, "Dynamic Admission Control", `admission.k8s.io/v1`.
+//! What is not a Pod being created passes untouched. What can't be read as an AdmissionReview of an object is nothing that an
+//! API server sends: the caller answers 400. Source: Kubernetes, "Dynamic Admission Control", `admission.k8s.io/v1`.
+
+mod object;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +12,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use imds_inject::{Context, Decision, ServerVersion, Settings, Warning};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::Value;
+
+use object::Object;
 
 /// The only version there is; its predecessor is gone since Kubernetes 1.22.
 const API_VERSION: &str = "admission.k8s.io/v1";
@@ -151,37 +155,17 @@ pub fn review(
     }
     let request = review.request.filter(|request| !request.uid.is_empty()).ok_or(Unreadable::NoRequest)?;
     let mut answer = Answer::allow(&request.uid);
-    let mut subject = Subject {
-        uid: request.uid.to_string(),
-        namespace: request.namespace.to_string(),
-        name: request.name.to_string(),
-    };
-    let outcome = match request.pod_to_create() {
-        Err(reason) => Outcome::Skipped { reason },
-        Ok(object) => {
-            match (serde_json::from_str(object.get()), webhook) {
-                (Ok(pod), Webhook::Mutate) => {
-                    subject.name_if_absent(&pod);
-                    answer.mutate(&pod, settings, &request.namespace, server)
-                }
-                (Ok(pod), Webhook::Lint) => {
-                    subject.name_if_absent(&pod);
-                    answer.lint(&pod)
-                }
-                // Numbers out of bounds, nesting too deep: JSON that no API server sends. Whose review it is is known.
-                (Err(error), Webhook::Mutate) => {
-                    answer.refuse("malformed", format!("can't read the Pod: {error}"))
-                }
-                (Err(_), Webhook::Lint) => Outcome::Skipped { reason: "malformed" },
-            }
-        }
+    let outcome = match (request.pod_to_create(), webhook) {
+        (Err(reason), _) => Outcome::Skipped { reason },
+        (Ok(pod), Webhook::Mutate) => answer.mutate(pod, settings, &request.namespace, server),
+        (Ok(pod), Webhook::Lint) => answer.lint(pod),
     };
     let answer = AnsweredReview { api_version: API_VERSION, kind: KIND, response: answer };
     let body = serde_json::to_vec(&answer).map_err(Unreadable::Json)?;
-    Ok(Reviewed { body, outcome, subject })
+    Ok(Reviewed { body, outcome, subject: request.subject() })
 }
 
-/// The part of an AdmissionReview that is read. The object is kept as it came until it is known to matter.
+/// The part of an AdmissionReview that is read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AdmissionReview<'a> {
@@ -208,8 +192,8 @@ struct Request<'a> {
     namespace: Text<'a>,
     #[serde(borrow, default)]
     name: Text<'a>,
-    #[serde(borrow)]
-    object: Option<&'a RawValue>,
+    #[serde(default)]
+    object: Object,
 }
 
 #[derive(Deserialize, Default)]
@@ -232,9 +216,9 @@ impl std::ops::Deref for Text<'_> {
     }
 }
 
-impl<'a> Request<'a> {
+impl Request<'_> {
     /// The Pod, where the request is to create one; else why it is of no concern, in a word.
-    fn pod_to_create(&self) -> Result<&'a RawValue, &'static str> {
+    fn pod_to_create(&self) -> Result<&Value, &'static str> {
         let is_pod = |resource: &Resource<'_>| (&*resource.group, &*resource.resource) == ("", "pods");
         if !self.resource.as_ref().is_some_and(is_pod) || !self.sub_resource.is_empty() {
             return Err("not_a_pod");
@@ -242,17 +226,18 @@ impl<'a> Request<'a> {
         if &*self.operation != "CREATE" {
             return Err("not_created");
         }
-        self.object.filter(|object| object.get() != "null").ok_or("not_a_pod")
+        self.object.0.as_ref().ok_or("not_a_pod")
     }
-}
 
-impl Subject {
-    /// A Pod of a Deployment, a Job and so on has no name yet, but a prefix that its name is made from.
-    fn name_if_absent(&mut self, pod: &serde_json::Value) {
-        if self.name.is_empty() {
-            let metadata = |key| pod.get("metadata")?.get(key)?.as_str();
-            let name = metadata("name").or_else(|| metadata("generateName"));
-            name.unwrap_or_default().clone_into(&mut self.name);
+    /// Whom this is about. A Pod of a Deployment, a Job and so on has no name yet, but a prefix that its name is made from.
+    fn subject(&self) -> Subject {
+        let metadata = |key| self.object.0.as_ref()?.get("metadata")?.get(key)?.as_str();
+        let own = Some(&*self.name).filter(|name| !name.is_empty());
+        let name = own.or_else(|| metadata("name")).or_else(|| metadata("generateName"));
+        Subject {
+            uid: self.uid.to_string(),
+            namespace: self.namespace.to_string(),
+            name: name.unwrap_or_default().to_owned(),
         }
     }
 }
@@ -295,7 +280,7 @@ impl<'a> Answer<'a> {
 
     fn mutate(
         &mut self,
-        pod: &serde_json::Value,
+        pod: &Value,
         settings: &Settings,
         namespace: &str,
         server: Option<ServerVersion>,
@@ -319,7 +304,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    fn lint(&mut self, pod: &serde_json::Value) -> Outcome {
+    fn lint(&mut self, pod: &Value) -> Outcome {
         let warnings = imds_inject::warnings(pod);
         let Some(first) = warnings.first() else { return Outcome::Skipped { reason: "nothing_to_say" } };
         self.warn(&warnings);
