@@ -27,11 +27,12 @@ pub(crate) trait Schedule {
 /// The emulator's.
 pub(crate) struct Emulator {
     schedule: schedule::Schedule,
+    end: Duration,
 }
 
 impl Emulator {
     pub(crate) fn new() -> Self {
-        Self { schedule: schedule::Schedule::new() }
+        Self { schedule: schedule::Schedule::new(), end: Duration::ZERO }
     }
 }
 
@@ -39,15 +40,19 @@ impl Schedule for Emulator {
     fn succeeded(&mut self, begun: Duration, now: Duration, random: f64) -> Duration {
         let (asked, clocks) = (HOUR, at(now));
         let Some(credentials) = Credentials::new(&answer(begun, now, asked), asked, at(begun), clocks) else {
+            // Never: an answer of an hour is on its way for some milliseconds.
             return now;
         };
         let left = credentials.remaining(clocks);
         self.schedule = schedule::Schedule::succeeded(credentials.life(), left, clocks, random);
-        now + left
+        self.end = now + left;
+        self.end
     }
 
     fn failed(&mut self, refusal: Refusal, now: Duration, random: f64) {
-        self.schedule = self.schedule.failed(refusal.kind.remedy(), refusal.retry_after, at(now), random);
+        let Refusal { kind, retry_after } = refusal;
+        let left = self.end.saturating_sub(now);
+        self.schedule = self.schedule.failed(kind.remedy(), retry_after, left, at(now), random);
     }
 
     fn next(&self, mut now: Duration) -> Duration {
