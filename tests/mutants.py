@@ -28,7 +28,7 @@ MUTANTS = [
      "let left = by_wall.min(self.due.boot.saturating_sub(now.boot));", "let left = by_wall;"),
     ("sleeps until it is due", SCHEDULE, "Step::Wait(left.min(LONGEST_SLEEP))", "Step::Wait(left)"),
     ("waits ever longer after failures", SCHEDULE, ".min(cap);", ".min(cap * 100);"),
-    ("does not wait after a failure", SCHEDULE, "let wait = backoff(remedy, self.failures, retry_after, random);", "let wait = Duration::ZERO;"),
+    ("does not wait after a failure", SCHEDULE, "let wait = backoff(remedy, self.failures, retry_after, left, random);", "let wait = Duration::ZERO;"),
     ("waits as long as STS says, however long", SCHEDULE, "retry_after.unwrap_or_default().min(Duration::from_mins(5))", "retry_after.unwrap_or_default()"),
     ("refreshes by the life that was given, not by what is left", SCHEDULE, "left.saturating_sub(life.mul_f64(1.0 - share))", "life.mul_f64(share)"),
     ("lets the later of both ends count", CREDENTIALS,

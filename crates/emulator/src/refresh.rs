@@ -116,8 +116,8 @@ fn succeeded(state: &watch::Sender<State>, credentials: Credentials, now: Now) -
 }
 
 fn failed(state: &watch::Sender<State>, before: &Schedule, failure: Failure, now: Now) -> Schedule {
-    let schedule = before.failed(failure.remedy, failure.retry_after, now, fastrand::f64());
     let left = state.borrow().credentials.as_ref().map_or(Duration::ZERO, |held| held.remaining(now));
+    let schedule = before.failed(failure.remedy, failure.retry_after, left, now, fastrand::f64());
     log::warn!(
         reason = failure.kind,
         failures = schedule.failures(),

@@ -16,12 +16,18 @@ const RESOLUTION: Duration = Duration::from_secs(2);
 /// The longest sleep of the loop, which notices a clock that was set when it wakes; and the longest exchange.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 const LONGEST_EXCHANGE: Duration = Duration::from_secs(15);
+/// The longest back-off of who holds nothing, and of who holds credentials, where STS names no time: a tenth of what is left, and
+/// of an hour six tenths are left at the earliest refresh.
+const EMPTY_HANDED: Duration = Duration::from_mins(1);
+const WITH_CREDENTIALS: Duration = Duration::from_secs(216);
 
 /// See the module.
 pub(crate) struct Checker {
     world: World,
     /// Once STS is well and the machine is left alone, this long until something is served.
     recovery: Duration,
+    /// And this long until what is served is fresh.
+    refreshed: Duration,
     /// In the process's time: since when nothing has been served though no back-off was in force.
     dark_since: Option<Duration>,
     /// By key: the document.
@@ -34,9 +40,12 @@ pub(crate) struct Checker {
 
 impl Checker {
     pub(crate) fn new(world: World, plan: &Plan) -> Self {
+        let after = |own| LONGEST_EXCHANGE + longest_wait(plan, own) + LONGEST_EXCHANGE + RESOLUTION;
         Self {
             world,
-            recovery: LONGEST_EXCHANGE + longest_wait(plan) + LONGEST_EXCHANGE + RESOLUTION,
+            recovery: after(EMPTY_HANDED),
+            // The loop sleeps on when a clock is set; only a reader who gets nothing wakes it.
+            refreshed: after(WITH_CREDENTIALS) + LONGEST_SLEEP,
             dark_since: None,
             documents: HashMap::new(),
             served: 0,
@@ -79,8 +88,7 @@ impl Checker {
                     self.excused += 1;
                     // STS once gave less than was asked for: half of that is used before it is asked again.
                     let short = if issued.life < ASKED { issued.life / 2 } else { Duration::ZERO };
-                    // The loop sleeps on when a clock is set; only a reader who gets nothing wakes it.
-                    if well_for > self.recovery + LONGEST_SLEEP + short {
+                    if well_for > self.refreshed + short {
                         return Err(format!(
                             "{id} has {left:?} left, and STS has been well for {well_for:?}"
                         ));
@@ -129,16 +137,16 @@ impl Checker {
     }
 }
 
-/// The longest wait between two tries that anything in the plan can bring about.
-fn longest_wait(plan: &Plan) -> Duration {
-    let slow = |event: &Event| {
-        matches!(event, Event::Sts(Behaviour::Denied | Behaviour::Throttled { retry_after: Some(_) }))
-    };
-    if plan.events.iter().any(|(_, event)| slow(event)) {
-        Duration::from_mins(5)
-    } else {
-        Duration::from_mins(1)
-    }
+/// The longest wait between two tries that anything in the plan can bring about; `own` is the longest that the emulator comes to
+/// by itself.
+fn longest_wait(plan: &Plan, own: Duration) -> Duration {
+    let waits = plan.events.iter().map(|(_, event)| match event {
+        // What STS names, five minutes of it at most, and the emulator's own on top.
+        Event::Sts(Behaviour::Throttled { retry_after: Some(_) }) => Duration::from_mins(5) + own,
+        Event::Sts(Behaviour::Denied) => Duration::from_mins(5),
+        _ => own,
+    });
+    waits.max().unwrap_or(own)
 }
 
 fn field(document: &str, name: &str) -> Option<String> {
