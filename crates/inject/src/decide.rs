@@ -138,7 +138,7 @@ impl From<Misshapen> for Reason {
 }
 
 fn injection(settings: &Settings, raw: &Value, context: &Context<'_>) -> Result<Injection, Reason> {
-    let pod = PodView(raw);
+    let pod = PodView::new(raw);
     check_label(pod)?;
     check_shape(pod)?;
     if pod.is_mirror() {
@@ -172,7 +172,7 @@ fn completion(injected: &Injected<'_>, pod: PodView<'_>, context: &Context<'_>) 
     else {
         return Err(Reason::AlreadyInjected);
     };
-    let mut patch = Patch::new(pod.0);
+    let mut patch = Patch::new(pod.raw);
     add_endpoint(&mut patch, pod, pod.has_volume(pod::AUTHORIZATION_VOLUME))?;
     let operations = patch.into_operations();
     if operations.is_empty() {
@@ -237,7 +237,7 @@ fn operations(
     pod: PodView<'_>,
     namespace: &str,
 ) -> Result<Vec<Operation>, Reason> {
-    let mut patch = Patch::new(pod.0);
+    let mut patch = Patch::new(pod.raw);
     // First, because it counts the user's containers as they stand.
     if wishes.interception == Interception::Endpoint {
         add_endpoint(&mut patch, pod, wishes.container_endpoint())?;

@@ -21,7 +21,7 @@ const MOST_NAMES: usize = 100;
 
 /// The near misses of a Pod or a Pod template. What is no Pod has none.
 pub fn warnings(pod: &Value) -> Vec<Warning> {
-    let view = PodView(pod);
+    let view = PodView::new(pod);
     let mut warnings: Vec<Warning> = label_value(view).into_iter().collect();
     for what in [MetadataKind::Label, MetadataKind::Annotation] {
         let names = entries(pod, what).into_iter().flat_map(Map::keys).filter(|name| resembles_ours(name));

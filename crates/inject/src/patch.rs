@@ -154,9 +154,9 @@ impl<'a> Patch<'a> {
         value: impl Into<Added>,
     ) -> Result<(), Misshapen> {
         self.ensure(object, Shape::Object)?;
-        let path = format!("{object}/{}", escape(key));
-        if self.is_absent(&path) {
-            self.add(path, value);
+        let present = at(self.document, object).and_then(|object| object.get(key));
+        if present.is_none_or(Value::is_null) {
+            self.add(format!("{object}/{}", escape(key)), value);
         }
         Ok(())
     }
@@ -180,10 +180,6 @@ impl<'a> Patch<'a> {
             }
             (Some(_), _) => Err(misshapen(path)),
         }
-    }
-
-    fn is_absent(&self, path: &str) -> bool {
-        at(self.document, path).is_none_or(Value::is_null)
     }
 
     fn add(&mut self, path: String, value: impl Into<Added>) {

@@ -11,7 +11,6 @@ use crate::resources::{COMPUTE, Constraint};
 const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
 const WINDOWS: &str = "windows";
 
-const LABELS: &str = "/metadata/labels";
 pub(crate) const ANNOTATIONS: &str = "/metadata/annotations";
 pub(crate) const CONTAINERS: &str = "/spec/containers";
 pub(crate) const INIT_CONTAINERS: &str = "/spec/initContainers";
@@ -29,15 +28,25 @@ const TERMINATION_GRACE_PERIOD: u64 = 30;
 
 /// See the module.
 #[derive(Clone, Copy)]
-pub(crate) struct PodView<'a>(pub(crate) &'a Value);
+pub(crate) struct PodView<'a> {
+    pub(crate) raw: &'a Value,
+    labels: &'a Value,
+    annotations: &'a Value,
+    spec: &'a Value,
+}
 
 impl<'a> PodView<'a> {
+    pub(crate) fn new(raw: &'a Value) -> Self {
+        let part = |path| at(raw, path).unwrap_or(&Value::Null);
+        Self { raw, labels: part("/metadata/labels"), annotations: part(ANNOTATIONS), spec: part("/spec") }
+    }
+
     pub(crate) fn enabled_label(self) -> Option<&'a Value> {
-        at(self.0, LABELS)?.get(annotation::ENABLED_LABEL)
+        self.labels.get(annotation::ENABLED_LABEL)
     }
 
     pub(crate) fn annotation(self, name: &str) -> Option<&'a Value> {
-        at(self.0, ANNOTATIONS)?.get(name).filter(|value| !value.is_null())
+        self.annotations.get(name).filter(|value| !value.is_null())
     }
 
     pub(crate) fn is_mirror(self) -> bool {
@@ -45,12 +54,12 @@ impl<'a> PodView<'a> {
     }
 
     pub(crate) fn uses_host_network(self) -> bool {
-        at(self.0, "/spec/hostNetwork").and_then(Value::as_bool) == Some(true)
+        self.spec.get("hostNetwork").and_then(Value::as_bool) == Some(true)
     }
 
     pub(crate) fn is_windows(self) -> bool {
-        let selector = |label: &&str| at(self.0, "/spec/nodeSelector")?.get(*label)?.as_str();
-        let named = at(self.0, "/spec/os/name").and_then(Value::as_str);
+        let selector = |label: &&str| self.spec.get("nodeSelector")?.get(*label)?.as_str();
+        let named = at(self.spec, "/os/name").and_then(Value::as_str);
         let mut systems = named.into_iter().chain(OS_LABELS.iter().filter_map(selector)).peekable();
         // A Pod that says where it goes need not be guessed at.
         if systems.peek().is_some() {
@@ -82,7 +91,7 @@ impl<'a> PodView<'a> {
         let containers = self.items(CONTAINERS).iter().chain(self.items(INIT_CONTAINERS));
         let mut contexts = containers
             .filter_map(|container| container.get("securityContext"))
-            .chain(at(self.0, "/spec/securityContext"));
+            .chain(self.spec.get("securityContext"));
         contexts.any(|context| {
             let options = context.get("windowsOptions").and_then(Value::as_object);
             options.is_some_and(|options| !options.is_empty())
@@ -98,7 +107,7 @@ impl<'a> PodView<'a> {
     /// Whether the Pod confines all its containers with `AppArmor`. `Unconfined` denies ours nothing, and kubelet refuses any
     /// other profile on a node without `AppArmor`.
     pub(crate) fn is_confined_by_apparmor(self) -> bool {
-        let profile = at(self.0, "/spec/securityContext/appArmorProfile/type").and_then(Value::as_str);
+        let profile = at(self.spec, "/securityContext/appArmorProfile/type").and_then(Value::as_str);
         profile.is_some_and(|profile| profile != "Unconfined")
     }
 
@@ -115,31 +124,31 @@ impl<'a> PodView<'a> {
     }
 
     pub(crate) fn service_account(self) -> &'a str {
-        let name = at(self.0, "/spec/serviceAccountName").and_then(Value::as_str);
+        let name = self.spec.get("serviceAccountName").and_then(Value::as_str);
         name.filter(|name| !name.is_empty()).unwrap_or("default")
     }
 
     /// In seconds.
     pub(crate) fn termination_grace_period(self) -> u64 {
-        let field = at(self.0, "/spec/terminationGracePeriodSeconds");
+        let field = self.spec.get("terminationGracePeriodSeconds");
         field
             .and_then(Value::as_i64)
             .map_or(TERMINATION_GRACE_PERIOD, |seconds| seconds.max(0).unsigned_abs())
     }
 
     pub(crate) fn name(self) -> Option<&'a str> {
-        at(self.0, "/metadata/name")?.as_str()
+        at(self.raw, "/metadata/name")?.as_str()
     }
 
     /// `OnFailure` or `Never`: a Pod that is to end, as a Job's.
     pub(crate) fn ends(self) -> Option<&'a str> {
-        let policy = at(self.0, "/spec/restartPolicy").and_then(Value::as_str);
+        let policy = self.spec.get("restartPolicy").and_then(Value::as_str);
         policy.filter(|policy| matches!(*policy, "OnFailure" | "Never"))
     }
 
     /// What its own resources ask of those of a further container.
     pub(crate) fn constraint(self) -> Constraint {
-        match at(self.0, "/spec/resources").and_then(Value::as_object).filter(|of_pod| !of_pod.is_empty()) {
+        match self.spec.get("resources").and_then(Value::as_object).filter(|of_pod| !of_pod.is_empty()) {
             Some(of_pod) => {
                 let limit = |name: &&'static str| Some((*name, quantity(of_pod.get("limits")?.get(*name)?)?));
                 Constraint::Within { limits: COMPUTE.iter().filter_map(limit).collect() }
@@ -167,7 +176,7 @@ impl<'a> PodView<'a> {
 
     /// The items of an array; none where it is absent.
     pub(crate) fn items(self, array: &str) -> &'a [Value] {
-        at(self.0, array).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+        at(self.raw, array).and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
     fn named(self, array: &str, name: &str) -> Option<&'a Value> {

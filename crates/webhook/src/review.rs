@@ -7,12 +7,14 @@ mod object;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::Utf8Error;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use imds_inject::{Context, Decision, ServerVersion, Settings, Warning};
+use imds_inject::{Context, Decision, Operation, ServerVersion, Settings, Warning};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use object::Object;
 
@@ -119,6 +121,8 @@ pub struct Subject {
 /// Why bytes are no AdmissionReview that could be answered.
 #[derive(Debug)]
 pub enum Unreadable {
+    /// Not UTF-8, which JSON is.
+    Utf8(Utf8Error),
     /// Not JSON, or not of this form.
     Json(serde_json::Error),
     /// Another kind or version.
@@ -133,6 +137,7 @@ pub enum Unreadable {
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Utf8(error) => write!(f, "not an AdmissionReview: {error}"),
             Self::Json(error) => write!(f, "not an AdmissionReview: {error}"),
             Self::Kind { sent } => write!(f, "{sent} is not accepted; accepted: {API_VERSION} {KIND}"),
             Self::NoRequest => f.write_str("the AdmissionReview has no request with a uid"),
@@ -149,7 +154,8 @@ pub fn review(
     settings: &Settings,
     server: Option<ServerVersion>,
 ) -> Result<Reviewed, Unreadable> {
-    let review: AdmissionReview<'_> = serde_json::from_slice(body).map_err(Unreadable::Json)?;
+    let body = str::from_utf8(body).map_err(Unreadable::Utf8)?;
+    let review: AdmissionReview<'_> = serde_json::from_str(body).map_err(Unreadable::Json)?;
     if (&*review.api_version, &*review.kind) != (API_VERSION, KIND) {
         return Err(Unreadable::Kind { sent: format!("{} {}", &*review.api_version, &*review.kind) });
     }
@@ -260,7 +266,7 @@ struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
+    patch: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
@@ -288,10 +294,10 @@ impl<'a> Answer<'a> {
         let decision = imds_inject::decide(settings, pod, &Context { namespace, server });
         let near_misses = self.lint(pod);
         match decision {
-            Decision::Inject(injection) => match serde_json::to_vec(&injection.operations) {
+            Decision::Inject(injection) => match encoded(&injection.operations) {
                 Ok(patch) => {
                     self.patch_type = Some("JSONPatch");
-                    self.patch = Some(STANDARD.encode(patch));
+                    self.patch = Some(patch);
                     self.warn(&injection.warnings);
                     Outcome::Injected { what: Decision::Inject(injection).to_string() }
                 }
@@ -323,6 +329,16 @@ impl<'a> Answer<'a> {
             Some(Status { code: 422, reason: "Invalid", message: format!("aws-imds-emulator: {message}") });
         Outcome::Refused { reason, message }
     }
+}
+
+/// The patch as it stands in an answer: base64, in which JSON escapes nothing.
+fn encoded(operations: &[Operation]) -> serde_json::Result<Box<RawValue>> {
+    let patch = serde_json::to_vec(operations)?;
+    let mut text = String::with_capacity(patch.len() * 4 / 3 + 6);
+    text.push('"');
+    STANDARD.encode_string(patch, &mut text);
+    text.push('"');
+    RawValue::from_string(text)
 }
 
 #[cfg(test)]
