@@ -23,6 +23,6 @@ pub use endpoint::{Endpoint, EndpointError, EndpointSettings, RegionalEndpoints,
 pub use failure::{Failure, FailureKind, Remedy};
 pub use proxy::{NoProxy, Proxy, ProxyError};
 pub use request::{AssumeRole, AssumeRoleWithWebIdentity, Request};
-pub use response::{Answer, Credentials, Reply};
+pub use response::{Answer, Credentials, ErrorBody, Reply, error_body};
 pub use secret::Secret;
 pub use tls::Trust;
