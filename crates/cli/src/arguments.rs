@@ -5,12 +5,26 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use imds_contract::RoleArn;
 use imds_inject::ServerVersion;
 
-/// The IMDS emulator from a person's shell.
+/// The IMDS emulator from a person's shell
+///
+/// Where kubectl finds this program in the PATH, `kubectl imds` is the same as `kubectl-imds`.
 #[derive(Debug, Parser)]
-#[command(name = "kubectl-imds", version, max_term_width = 100)]
+#[command(
+    name = "kubectl-imds",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  kubectl imds run                      what an injected Pod sees, on this machine
+  kubectl imds inject -f deployment.yaml | kubectl apply -f -
+  kubectl imds check                    is the cluster well?
+  kubectl imds check web-0 -n shop      is this Pod?
+  kubectl imds explain web-0 -n shop    why does STS refuse it?"
+)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -22,6 +36,8 @@ pub(crate) enum Command {
     Run(RunArguments),
     Check(CheckArguments),
     Explain(ExplainArguments),
+    Completion(CompletionArguments),
+    Man(ManArguments),
     /// What a container runtime does last: takes on a container's identity and becomes its program.
     #[command(name = "__container", hide = true)]
     Container(ContainerArguments),
@@ -43,6 +59,12 @@ pub(crate) enum Command {
 /// wrong; with 1, and without printing anything, where a file cannot be read or, with --strict, a workload is refused.
 #[derive(Debug, Args)]
 #[expect(clippy::doc_markdown, reason = "read in a terminal")]
+#[command(after_help = "\
+Examples:
+  kubectl imds inject -f deployment.yaml | kubectl apply -f -
+  kubectl imds inject -R -f manifests/ --settings settings.yaml --server-version 1.32 > injected.yaml
+  helm template my-app | kubectl imds inject --strict -f - > injected.yaml
+  kubectl imds inject --dry-run -f pod.yaml               the operations alone")]
 pub(crate) struct InjectArguments {
     /// A file, a folder of *.yaml, *.yml and *.json, or - for stdin; may be given several times
     #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]
@@ -81,6 +103,12 @@ pub(crate) struct InjectArguments {
 /// The steps are told on stderr; stdout is the command's. Exits with the command's code (128 + N where signal N ended
 /// it), 64 where the usage was wrong, 1 where something else was.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kubectl imds run                                        show what IMDSv1 and IMDSv2 clients see
+  kubectl imds run -- curl http://169.254.169.254/latest/meta-data/iam/security-credentials/
+  kubectl imds run -f pod.yaml -- bash
+  kubectl imds run --keep                                 and look around from other terminals")]
 pub(crate) struct RunArguments {
     /// The Pod's YAML or JSON, - for stdin [default: the manifest of GKE on AWS's page on its IMDS emulator]
     #[arg(short = 'f', long = "filename", value_name = "POD")]
@@ -164,6 +192,30 @@ pub(crate) struct ExplainArguments {
     pub(crate) role_arn: Option<RoleArn>,
     #[command(flatten)]
     pub(crate) cluster: ClusterArguments,
+}
+
+/// Print the completions of a shell
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kubectl-imds completion bash > ~/.local/share/bash-completion/completions/kubectl-imds
+  kubectl-imds completion zsh  > ~/.zfunc/_kubectl-imds      (~/.zfunc has to be in fpath)
+  kubectl-imds completion fish > ~/.config/fish/completions/kubectl-imds.fish")]
+pub(crate) struct CompletionArguments {
+    /// Whose
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+/// Write the man pages, a file for each command, into a folder
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kubectl-imds man ~/.local/share/man/man1 && man kubectl-imds-check")]
+pub(crate) struct ManArguments {
+    /// The folder, which has to exist
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
 }
 
 /// How the cluster is reached: handed on to kubectl as it is.

@@ -19,6 +19,7 @@ mod kubectl;
 mod output;
 mod pod_file;
 mod run;
+mod shell;
 mod words;
 mod yaml;
 
@@ -52,6 +53,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(arguments) => run::run(&arguments, &output),
         Command::Check(arguments) => check::check(&arguments, &output),
         Command::Explain(arguments) => explain::explain(&arguments, &output),
+        Command::Completion(arguments) => shell::completion(&arguments, &output),
+        Command::Man(arguments) => shell::man(&arguments),
         Command::Container(container) => run::container::become_it(&container).map(|never| match never {}),
         Command::Become(command) => run::command::become_it(&command, &output),
         Command::Probe => run::probe::answer().map(|()| ExitCode::SUCCESS),

@@ -11,3 +11,4 @@ mod explain_faults;
 mod page;
 mod pod_faults;
 mod recording;
+mod shell;

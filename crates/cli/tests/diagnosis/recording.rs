@@ -198,6 +198,21 @@ impl Recording {
         }
     }
 
+    /// The same on a terminal, by `script` of util-linux: all that is seen there.
+    pub fn run_on_a_terminal(&self, arguments: &str, no_color: Option<&str>) -> String {
+        let recording = self.written();
+        let line = format!(
+            "{} {arguments} --kubectl {}",
+            env!("CARGO_BIN_EXE_kubectl-imds"),
+            folder().join("kubectl").display()
+        );
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        command.env("RECORDING", recording.path()).env_remove("NO_COLOR").stdin(Stdio::null());
+        command.envs(no_color.map(|value| ("NO_COLOR", value)));
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    }
+
     /// As the stand-in for kubectl reads it.
     fn written(&self) -> tempfile::TempDir {
         let recording = tempfile::tempdir().unwrap();
