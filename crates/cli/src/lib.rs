@@ -5,12 +5,22 @@
 //! `run` injects a Pod with the same library as the webhook and then does by hand what a cluster would do with the
 //! result, on this machine: an STS, a projected token, a network namespace, the init container, the sidecar; and a client
 //! that only knows `http://169.254.169.254`.
+//!
+//! `check` looks at a cluster or a Pod, `explain` at what STS said; both ask the cluster by running kubectl (the module `kubectl`), read the
+//! answers alike (the module `facts`), and change nothing.
 
 mod arguments;
+mod check;
+mod clock;
+mod explain;
+mod facts;
 mod inject;
+mod kubectl;
 mod output;
 mod pod_file;
 mod run;
+mod shell;
+mod words;
 mod yaml;
 
 use std::ffi::OsString;
@@ -20,6 +30,9 @@ use clap::Parser as _;
 
 use arguments::{Arguments, Command};
 use output::Output;
+
+/// The cluster could not be looked at, or not at all of it.
+const COULD_NOT_LOOK: u8 = 2;
 
 /// Wrong usage (`EX_USAGE` of BSD's sysexits).
 const USAGE: u8 = 64;
@@ -38,6 +51,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match arguments.command {
         Command::Inject(arguments) => inject::inject(&arguments, &output),
         Command::Run(arguments) => run::run(&arguments, &output),
+        Command::Check(arguments) => check::check(&arguments, &output),
+        Command::Explain(arguments) => explain::explain(&arguments, &output),
+        Command::Completion(arguments) => shell::completion(&arguments, &output),
+        Command::Man(arguments) => shell::man(&arguments),
         Command::Container(container) => run::container::become_it(&container).map(|never| match never {}),
         Command::Become(command) => run::command::become_it(&command, &output),
         Command::Probe => run::probe::answer().map(|()| ExitCode::SUCCESS),

@@ -10,6 +10,18 @@ pub(crate) struct Output {
     colour: bool,
 }
 
+/// How it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Tick,
+    Exclamation,
+    Cross,
+}
+
+/// Of a text that is broken into lines, in characters.
+const WIDTH: usize = 100;
+const NAME_WIDTH: usize = 9;
+
 const GREEN: &str = "32";
 const YELLOW: &str = "33";
 const RED: &str = "31";
@@ -57,6 +69,13 @@ impl Output {
         note(&text.to_string());
     }
 
+    /// What somebody at a terminal waits for.
+    pub(crate) fn progress(&self, text: &str) {
+        if io::stderr().is_terminal() {
+            note(&self.paint(DIM, text));
+        }
+    }
+
     /// What ended the program.
     pub(crate) fn error(&self, text: &str) {
         note(&format!("{} {text}", self.paint(RED, "kubectl-imds:")));
@@ -77,6 +96,40 @@ impl Output {
         self.data(&format!("{} {text}\n", self.paint(GREEN, "✔")))
     }
 
+    /// On stdout: a finding; its word, where it is to be looked up, and what mends it.
+    pub(crate) fn finding(
+        &self,
+        mark: Mark,
+        sentence: &str,
+        word: Option<&str>,
+        remedy: Option<&str>,
+    ) -> io::Result<()> {
+        let mark = match mark {
+            Mark::Tick => self.paint(GREEN, "✔"),
+            Mark::Exclamation => self.paint(YELLOW, "!"),
+            Mark::Cross => self.paint(RED, "✘"),
+        };
+        let word = word.map(|word| format!(" {}", self.paint(DIM, &format!("[{word}]"))));
+        let mut text = format!("{mark} {sentence}{}\n", word.unwrap_or_default());
+        for line in remedy.unwrap_or_default().lines() {
+            text.extend(["    ", line, "\n"]);
+        }
+        self.data(&text)
+    }
+
+    /// On stdout: a named text, in lines that a terminal shows whole.
+    pub(crate) fn entry(&self, name: &str, text: &str) -> io::Result<()> {
+        let lines = wrapped(text, WIDTH - NAME_WIDTH - 3);
+        let names = std::iter::once(name).chain(std::iter::repeat(""));
+        let lines = names.zip(lines).map(|(name, line)| format!("  {name:<NAME_WIDTH$} {line}\n"));
+        self.data(&lines.collect::<String>())
+    }
+
+    /// On stdout: what the lines after it are about.
+    pub(crate) fn heading(&self, text: &str) -> io::Result<()> {
+        self.data(&format!("\n{}\n", self.paint(BOLD, text)))
+    }
+
     /// On stdout: data, as it is.
     pub(crate) fn data(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
@@ -89,6 +142,20 @@ impl Output {
     fn paint(&self, code: &str, text: &str) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// The words in lines of at most so many characters, where no word is longer.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.extend([" ", word]);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn note(line: &str) {
@@ -107,5 +174,17 @@ impl Stopwatch {
 
     pub(crate) fn elapsed(self) -> Duration {
         self.0.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_broken_between_words() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("one two-is-long x", 5), ["one", "two-is-long", "x"]);
+        assert_eq!(wrapped("", 5), [""]);
     }
 }

@@ -20,6 +20,7 @@ use imds_contract::{
 use imds_sts::Client;
 use log::LevelFilter;
 
+use crate::advice::ExplainCommand;
 use crate::imds::Facts;
 use reader::{Address, Level, Reader, Switch, Word};
 use settings::{
@@ -73,6 +74,8 @@ pub struct Config {
     pub grace_period: Duration,
     /// What is logged.
     pub log_level: LevelFilter,
+    /// What tells a person why STS refused.
+    pub explain: ExplainCommand,
     /// How STS is reached.
     pub sts: Client,
 }
@@ -159,6 +162,7 @@ impl Reader<'_> {
                 start_timeout: start_timeout.map_or(Duration::from_secs(30), Duration::from),
                 grace_period: grace_period.map_or(Duration::from_secs(20), Duration::from),
                 log_level: log_level.map_or(LevelFilter::Info, |level| level.0),
+                explain: ExplainCommand::of(self.environment),
                 sts,
             }),
             _ => Err(Problems(self.problems)),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use imds_contract::{Hop, RoleArn, RoleChain, SessionDuration, SessionName};
 use imds_sts::{Answer, AssumeRole, AssumeRoleWithWebIdentity, Client, Remedy, Secret};
 
+use crate::advice::{Advice, ExplainCommand};
 use crate::clock::Clock;
 
 /// STS's bounds on the length of a token, in bytes. Source: STS API, `WebIdentityToken`.
@@ -33,6 +34,8 @@ pub struct Failure {
     pub remedy: Remedy,
     /// How long STS asked us to wait.
     pub retry_after: Option<Duration>,
+    /// Where trust was refused: what a person needs to find out why. For the log alone.
+    pub advice: Option<Box<Advice>>,
 }
 
 impl fmt::Display for Failure {
@@ -48,6 +51,7 @@ impl From<imds_sts::Failure> for Failure {
             message: failure.to_string(),
             remedy: failure.remedy,
             retry_after: failure.retry_after,
+            advice: None,
         }
     }
 }
@@ -67,14 +71,27 @@ pub struct StsExchange<C> {
     pub session_duration: SessionDuration,
     /// The projected service-account token, which kubelet replaces before it expires.
     pub token_file: PathBuf,
+    /// What tells a person why STS refused.
+    pub explain: ExplainCommand,
     /// For signatures, where STS does not tell its own time.
     pub clock: C,
 }
 
 impl<C: Clock> Exchange for StsExchange<C> {
     async fn exchange(&self) -> Result<Answer, Failure> {
+        let token = self.read_token().map_err(|failure| self.at_hop(0, failure))?;
+        self.all_roles(&token).await.map_err(|failure| {
+            let advice = Advice::on(failure.kind, token.expose(), &self.explain);
+            Failure { advice: advice.map(Box::new), ..failure }
+        })
+    }
+}
+
+impl<C: Clock> StsExchange<C> {
+    async fn all_roles(&self, token: &Secret) -> Result<Answer, Failure> {
         let hops = self.role_chain.hops();
-        let mut answer = self.first_role(hops.is_empty()).await.map_err(|failure| self.at_hop(0, failure))?;
+        let first = self.first_role(hops.is_empty(), token).await;
+        let mut answer = first.map_err(|failure| self.at_hop(0, failure.into()))?;
         for (index, hop) in hops.iter().enumerate() {
             let last = index + 1 == hops.len();
             answer = self
@@ -84,18 +101,15 @@ impl<C: Clock> Exchange for StsExchange<C> {
         }
         Ok(answer)
     }
-}
 
-impl<C: Clock> StsExchange<C> {
-    async fn first_role(&self, last: bool) -> Result<Answer, Failure> {
-        let token = self.read_token()?;
+    async fn first_role(&self, last: bool, token: &Secret) -> Result<Answer, imds_sts::Failure> {
         let request = AssumeRoleWithWebIdentity {
             role_arn: &self.role_arn,
             session_name: &self.session_name,
             duration: self.duration(last),
-            token: &token,
+            token,
         };
-        Ok(self.client.ask(request.into()).await?)
+        self.client.ask(request.into()).await
     }
 
     async fn further_role(
@@ -139,6 +153,7 @@ impl<C: Clock> StsExchange<C> {
             message: format!("can't use the token file {}: {what}", self.token_file.display()),
             remedy: Remedy::RereadToken,
             retry_after: None,
+            advice: None,
         };
         let limit = TOKEN_LENGTH.end() + 1;
         // Room for all at once: a buffer that grows would leave copies of the token behind.

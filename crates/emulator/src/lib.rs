@@ -5,6 +5,7 @@
 //! metrics). What decides is pure and takes the time as an argument: [`imds`], [`token`], [`schedule`], [`credentials`].
 
 pub mod admin;
+pub mod advice;
 pub mod authorization;
 pub mod clock;
 pub mod config;
@@ -89,6 +90,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
         start_timeout,
         grace_period,
         log_level: _,
+        explain,
         sts,
     } = config;
     let clock = SystemClock;
@@ -133,8 +135,16 @@ pub async fn run(config: Config) -> Result<(), Error> {
         clock,
     });
     let admin = Arc::new(admin::Admin { view, metrics: Arc::clone(&metrics), clock, start, start_timeout });
-    let exchange =
-        StsExchange { client: sts, role_arn, role_chain, session_name, session_duration, token_file, clock };
+    let exchange = StsExchange {
+        client: sts,
+        role_arn,
+        role_chain,
+        session_name,
+        session_duration,
+        token_file,
+        explain,
+        clock,
+    };
 
     let mut refreshing =
         tokio::spawn(refresh::run(exchange, session_duration.into(), clock, metrics, publisher));

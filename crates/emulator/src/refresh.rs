@@ -118,13 +118,19 @@ fn succeeded(state: &watch::Sender<State>, credentials: Credentials, now: Now) -
 fn failed(state: &watch::Sender<State>, before: &Schedule, failure: Failure, now: Now) -> Schedule {
     let left = state.borrow().credentials.as_ref().map_or(Duration::ZERO, |held| held.remaining(now));
     let schedule = before.failed(failure.remedy, failure.retry_after, left, now, fastrand::f64());
-    log::warn!(
-        reason = failure.kind,
-        failures = schedule.failures(),
-        retry_in_seconds = rounded_up(schedule.wait(now)),
-        credentials_left_seconds = left.as_secs();
-        "can't get credentials: {failure}"
-    );
+    let (reason, failures) = (failure.kind, schedule.failures());
+    let (retry, left) = (rounded_up(schedule.wait(now)), left.as_secs());
+    match &failure.advice {
+        None => log::warn!(
+            reason, failures, retry_in_seconds = retry, credentials_left_seconds = left;
+            "can't get credentials: {failure}"
+        ),
+        Some(advice) => log::warn!(
+            reason, failures, retry_in_seconds = retry, credentials_left_seconds = left,
+            iss = advice.issuer(), sub = advice.subject(), aud = advice.audiences(), explain:% = advice.command;
+            "can't get credentials: {failure}"
+        ),
+    }
     state.send_modify(|state| state.failure = Some(Arc::new(failure)));
     schedule
 }
@@ -141,6 +147,7 @@ fn shorter_than_held() -> Failure {
         message: "STS's answer holds credentials that end before those that are served".to_owned(),
         remedy: Remedy::Retry,
         retry_after: None,
+        advice: None,
     }
 }
 
@@ -150,6 +157,7 @@ fn already_expired() -> Failure {
         message: "STS's answer holds credentials that have already expired".to_owned(),
         remedy: Remedy::Retry,
         retry_after: None,
+        advice: None,
     }
 }
 

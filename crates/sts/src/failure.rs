@@ -104,7 +104,7 @@ kinds! {
 
 impl FailureKind {
     /// What an error answer means: by its code, else by its status.
-    pub(crate) fn of_answer(code: Option<&str>, status: u16) -> Self {
+    pub fn of_answer(code: Option<&str>, status: u16) -> Self {
         code.and_then(Self::of_code).unwrap_or(match status {
             403 => Self::Denied,
             // Not STS's own word: a load balancer that has nothing behind it yet, or a proxy.
@@ -118,7 +118,8 @@ impl FailureKind {
         })
     }
 
-    fn of_code(code: &str) -> Option<Self> {
+    /// What one of STS's own codes means; `None` for a code that decides nothing.
+    pub fn of_code(code: &str) -> Option<Self> {
         // Some codes are written with or without this ending, depending on the protocol and on who answers.
         Some(match code.strip_suffix("Exception").unwrap_or(code) {
             "AccessDenied" => Self::Denied,

@@ -165,7 +165,7 @@ fn refusal(request: &Request<'_>, reply: &Reply<'_>, date: Option<SystemTime>) -
     let token = request.secret();
     let body = reply.body.get(..LONGEST_BODY).unwrap_or(reply.body);
     let text = String::from_utf8_lossy(body);
-    let error = xml_error(body).or_else(|| json_error(&text)).unwrap_or_default();
+    let error = error_body(body).unwrap_or_default();
 
     let code = error.code.and_then(|code| clean_word(code.rsplit('#').next()?, token));
     let kind = FailureKind::of_answer(code.as_deref(), reply.status);
@@ -194,12 +194,20 @@ fn retry_after(text: &str, date: Option<SystemTime>) -> Option<Duration> {
     Some(wait.min(LONGEST_WAIT))
 }
 
-/// The parts of an error body, as they stand there.
-#[derive(Debug, Default)]
-struct ErrorBody {
-    code: Option<String>,
-    message: Option<String>,
-    request_id: Option<String>,
+/// The parts of an error body, as they stand there: somebody else's text, not yet fit to be passed on.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct ErrorBody {
+    /// `Code`.
+    pub code: Option<String>,
+    /// `Message`.
+    pub message: Option<String>,
+    /// `RequestId`.
+    pub request_id: Option<String>,
+}
+
+/// The error in a body, XML or JSON; `None` where there is none.
+pub fn error_body(body: &[u8]) -> Option<ErrorBody> {
+    xml_error(body).or_else(|| json_error(&String::from_utf8_lossy(body)))
 }
 
 /// `<ErrorResponse><Error><Code/><Message/></Error><RequestId/></ErrorResponse>`, and what S3-like servers make of it.

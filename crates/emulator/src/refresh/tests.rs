@@ -53,7 +53,7 @@ impl Exchange for TestSts {
         let step = self.script.lock().unwrap().pop_front();
         let outcome = match step {
             Some(Script::Fail(remedy)) => {
-                Err(Failure { kind: "test", message: "no".into(), remedy, retry_after: None })
+                Err(Failure { kind: "test", message: "no".into(), remedy, retry_after: None, advice: None })
             }
             Some(Script::Hang(time)) => {
                 tokio::time::sleep(time).await;
@@ -62,6 +62,7 @@ impl Exchange for TestSts {
                     message: "no".into(),
                     remedy: Remedy::Retry,
                     retry_after: None,
+                    advice: None,
                 })
             }
             Some(Script::Succeed) | None => Ok(answer(number, asked, HOUR)),

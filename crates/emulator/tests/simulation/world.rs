@@ -210,6 +210,7 @@ impl SimulatedSts {
             message: "simulated".to_owned(),
             remedy,
             retry_after,
+            advice: None,
         };
         match behaviour {
             Behaviour::Good { there, back } => self.good(begun, there, back, ASKED, Some(0)).await,

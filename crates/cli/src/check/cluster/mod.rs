@@ -1,0 +1,239 @@
+//! A check of the cluster: [`plan`] says what to ask, [`judge`] what the answers come to. Both are pure.
+
+mod admission;
+mod certificate;
+pub(super) mod finding;
+mod namespaces;
+mod pods;
+mod refused;
+mod replicas;
+mod webhook;
+
+use std::time::SystemTime;
+
+use imds_contract::Interception;
+use imds_inject::ServerVersion;
+use serde_json::{Map, Value};
+
+use super::finding::Finding;
+use super::findings::Findings;
+use crate::facts::object::text;
+use crate::facts::registration::{Registration, Target, labels_of_name, namespace_labels};
+use crate::kubectl::{Answers, Failure, Kind, Question, Scope};
+use finding::ClusterFinding;
+
+/// Source: docs/install.md.
+const OLDEST: ServerVersion = ServerVersion { major: 1, minor: 24 };
+
+/// What is to be asked next; nothing once all is known. `namespace` is the one that the command line names.
+pub(super) fn plan(namespace: Option<&str>, answers: &Answers) -> Vec<Question> {
+    // Alone: whoever has to log in does it once. What does not answer this one answers nothing.
+    if !answers.have(&Question::Version) {
+        return vec![Question::Config, Question::Version];
+    }
+    if answers.end().is_some()
+        || matches!(answers.said(&Question::Version), Some(Err(Failure::TimedOut { .. })))
+    {
+        return Vec::new();
+    }
+    let scope = namespace.map_or(Scope::All, |name| Scope::Namespace(name.to_owned()));
+    let mut questions = vec![Question::Configurations, namespaces::question(namespace), Question::Issuer];
+    questions.extend(about_pods(&scope));
+    if questions.iter().any(|question| !answers.have(question)) {
+        return questions;
+    }
+    let view = View::of(namespace, answers);
+    // Who may not look everywhere may look at home.
+    if view.scope != scope {
+        questions.extend(about_pods(&view.scope));
+    }
+    if let Some(registration) = &view.registration {
+        questions.push(admission::question(&view.home));
+        if let Some(Target::Service { namespace, name }) = registration.target() {
+            questions.push(Question::Service { namespace: namespace.clone(), name });
+            questions.push(Question::Deployments { namespace: namespace.clone() });
+            questions.push(Question::Pods { namespace });
+        }
+        questions.extend(replicas::questions(registration, answers));
+        questions.extend(certificate::questions(registration, answers));
+    }
+    questions
+}
+
+fn about_pods(scope: &Scope) -> Vec<Question> {
+    let kinds = Kind::ALL.map(|kind| Question::Workloads(kind, scope.clone()));
+    let others = [
+        Question::Labelled(scope.clone()),
+        Question::Others(scope.clone()),
+        Question::FailedCreates(scope.clone()),
+    ];
+    others.into_iter().chain(kinds).collect()
+}
+
+/// What the answers come to, in the order in which they are told.
+pub(super) fn judge(namespace: Option<&str>, answers: &Answers, now: SystemTime) -> Vec<Finding> {
+    let view = View::of(namespace, answers);
+    let mut judge = Judge { answers, view: &view, now, findings: Findings::default() };
+    judge.server();
+    webhook::judge(&mut judge);
+    let admitted = admission::judge(&mut judge);
+    replicas::judge(&mut judge);
+    certificate::judge(&mut judge);
+    let interception = admitted.as_ref().map_or_else(Interception::default, |admitted| admitted.interception);
+    namespaces::judge(&mut judge, interception);
+    pods::judge(&mut judge, admitted.as_ref());
+    refused::judge(&mut judge, interception);
+    judge.issuer();
+    judge.findings.done()
+}
+
+/// What several judges want to know.
+struct View {
+    registrations: Vec<Registration>,
+    registration: Option<Registration>,
+    namespaces: Vec<Namespace>,
+    server: Option<ServerVersion>,
+    /// Where Pods and what makes them are looked at.
+    scope: Scope,
+    /// The namespace of the dry run.
+    home: String,
+}
+
+struct Namespace {
+    name: String,
+    labels: Map<String, Value>,
+}
+
+impl Namespace {
+    fn of(namespace: &Value) -> Option<Self> {
+        Some(Self {
+            name: text(namespace, "/metadata/name")?.to_owned(),
+            labels: namespace_labels(namespace),
+        })
+    }
+}
+
+impl View {
+    fn of(namespace: Option<&str>, answers: &Answers) -> Self {
+        let list = |question| answers.value(&question).unwrap_or_default();
+        let registrations = Registration::all(&list(Question::Configurations));
+        let registration = registrations.first().cloned();
+        let namespaces = match namespaces::question(namespace) {
+            all @ Question::Namespaces => namespaces_of(&list(all)),
+            one => Namespace::of(&list(one)).into_iter().collect(),
+        };
+        let version = list(Question::Version);
+        let server = text(&version, "/gitVersion").and_then(|version| version.parse().ok());
+        let of_context = text(&list(Question::Config), "/contexts/0/context/namespace").map(str::to_owned);
+        let here = namespace.map(str::to_owned).or(of_context).unwrap_or_else(|| "default".to_owned());
+        let everywhere = answers.said(&Question::Labelled(Scope::All));
+        let scope = match (namespace, everywhere) {
+            (Some(name), _) => Scope::Namespace(name.to_owned()),
+            (None, Some(Err(Failure::Forbidden { .. }))) => Scope::Namespace(here.clone()),
+            (None, _) => Scope::All,
+        };
+        let home = if namespace.is_some() { here } else { home(&here, registration.as_ref(), &namespaces) };
+        Self { registrations, registration, namespaces, server, scope, home }
+    }
+
+    /// Its labels; of one that is not known, what follows from its name.
+    fn labels(&self, namespace: &str) -> Map<String, Value> {
+        let known = self.namespaces.iter().find(|known| known.name == namespace);
+        known.map_or_else(|| labels_of_name(namespace), |known| known.labels.clone())
+    }
+
+    fn is_left_out(&self, namespace: &str) -> bool {
+        let asks = |registration: &Registration| registration.asks_about_namespace(&self.labels(namespace));
+        !self.registration.as_ref().is_some_and(asks)
+    }
+}
+
+fn namespaces_of(list: &Value) -> Vec<Namespace> {
+    list.get("items").and_then(Value::as_array).into_iter().flatten().filter_map(Namespace::of).collect()
+}
+
+/// Where the webhook is asked: the namespace at hand, else `default`, else any.
+fn home(here: &str, registration: Option<&Registration>, namespaces: &[Namespace]) -> String {
+    let Some(registration) = registration else { return here.to_owned() };
+    let asked = |name: &str| {
+        let known = namespaces.iter().find(|known| known.name == name);
+        registration
+            .asks_about_namespace(&known.map_or_else(|| labels_of_name(name), |known| known.labels.clone()))
+    };
+    let names = namespaces.iter().map(|known| known.name.as_str());
+    [here, "default"].into_iter().chain(names).find(|name| asked(name)).unwrap_or(here).to_owned()
+}
+
+/// The judges' pen.
+struct Judge<'a> {
+    answers: &'a Answers,
+    view: &'a View,
+    now: SystemTime,
+    findings: Findings,
+}
+
+impl Judge<'_> {
+    fn found(&mut self, finding: ClusterFinding) {
+        self.findings.add(finding);
+    }
+
+    /// The answer in JSON. That there is none is a finding, too.
+    fn json(&mut self, question: &Question) -> Option<Value> {
+        match self.answers.json(question)? {
+            Ok(value) => Some(value),
+            Err(failure) => {
+                self.unseen(question, &failure);
+                None
+            }
+        }
+    }
+
+    /// The answer as text. That there is none is a finding, too.
+    fn text(&mut self, question: &Question) -> Option<String> {
+        match self.answers.said(question)? {
+            Ok(said) => Some(said.stdout.clone()),
+            Err(failure) => {
+                self.unseen(question, &failure);
+                None
+            }
+        }
+    }
+
+    fn unseen(&mut self, question: &Question, failure: &Failure) {
+        self.findings.unseen(question, failure);
+    }
+
+    fn items(&mut self, question: &Question) -> Vec<Value> {
+        match self.json(question) {
+            Some(Value::Object(mut list)) => match list.remove("items") {
+                Some(Value::Array(items)) => items,
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    fn server(&mut self) {
+        let Some(version) = self.json(&Question::Version) else { return };
+        let version = text(&version, "/gitVersion").unwrap_or("of an unknown version").to_owned();
+        let config = self.answers.value(&Question::Config).unwrap_or_default();
+        let context = text(&config, "/current-context").or_else(|| text(&config, "/contexts/0/name"));
+        let place = context.map(|context| format!(", context {context}")).unwrap_or_default();
+        self.found(match self.view.server {
+            Some(server) if server < OLDEST => {
+                ClusterFinding::ServerOld { version, oldest: OLDEST.to_string(), place }
+            }
+            _ => ClusterFinding::Server { version, place },
+        });
+    }
+
+    fn issuer(&mut self) {
+        let Some(document) = self.json(&Question::Issuer) else { return };
+        let issuer = text(&document, "/issuer").unwrap_or_default().to_owned();
+        self.found(if crate::facts::issuer::is_private(&issuer) {
+            ClusterFinding::IssuerPrivate { issuer }
+        } else {
+            ClusterFinding::Issuer { issuer }
+        });
+    }
+}

@@ -1,0 +1,157 @@
+//! Our containers: where they stand, and what became of them.
+
+use imds_contract::{annotation, pod};
+use serde_json::Value;
+
+use super::finding::PodFinding;
+use super::{Judge, Question, container_name, names};
+use crate::facts::containers::{Container, End, State, find, is_its_turn, trouble};
+use crate::facts::emulator::log;
+use crate::facts::injected;
+use crate::facts::object::text;
+use crate::words::names as listed;
+
+pub(super) fn judge(judge: &mut Judge<'_>) {
+    order(judge);
+    let redirect = find(judge.pod, pod::REDIRECT_CONTAINER);
+    let emulator = find(judge.pod, pod::EMULATOR_CONTAINER);
+    if redirect.is_none() && emulator.is_none() {
+        return waits(judge);
+    }
+    if let Some(redirect) = &redirect {
+        self::redirect(judge, redirect);
+    }
+    // The second of the two waits for the first.
+    let has_turn = redirect
+        .as_ref()
+        .is_none_or(|redirect| matches!(&redirect.state, State::Ended(end) if end.code == 0));
+    if let (Some(emulator), true) = (&emulator, has_turn) {
+        self::emulator(judge, emulator);
+    }
+}
+
+fn order(judge: &mut Judge<'_>) {
+    let inits: Vec<&str> = judge.items("/spec/initContainers").iter().map(container_name).collect();
+    let is_ours = |name: &&str| matches!(*name, pod::REDIRECT_CONTAINER | pod::EMULATOR_CONTAINER);
+    let native = inits.contains(&pod::EMULATOR_CONTAINER);
+    let ours: Vec<&str> = inits.iter().copied().filter(|name| is_ours(name)).collect();
+    // Everything up to the last of ours that is not ours.
+    let last = inits.iter().rposition(is_ours).unwrap_or_default();
+    let mut before: Vec<&str> = inits.iter().copied().take(last).filter(|name| !is_ours(name)).collect();
+    if !native {
+        let containers = judge.items("/spec/containers").iter().map(container_name);
+        before.extend(containers.take_while(|name| *name != pod::EMULATOR_CONTAINER));
+        let users: Vec<&str> = inits.iter().copied().filter(|name| !is_ours(name)).collect();
+        if !users.is_empty() {
+            judge.found(PodFinding::InitWithout { containers: listed(&users) });
+        }
+    }
+    let mut all = ours;
+    if !native {
+        all.push(pod::EMULATOR_CONTAINER);
+    }
+    judge.found(if before.is_empty() {
+        PodFinding::Order { containers: listed(&all) }
+    } else {
+        PodFinding::OrderWrong { before: listed(&before) }
+    });
+}
+
+/// Nothing was started yet: why, in kubelet's or the scheduler's words.
+fn waits(judge: &mut Judge<'_>) {
+    let (namespace, pod) = names(judge.pod);
+    let why = trouble(judge.pod).or_else(|| event(judge));
+    match why {
+        Some(why) => judge.found(PodFinding::Waits { why, pod, namespace }),
+        None => judge.found(PodFinding::Starting { container: format!("the Pod {namespace}/{pod}") }),
+    }
+}
+
+/// The last warning among its events.
+fn event(judge: &Judge<'_>) -> Option<String> {
+    let (namespace, pod) = names(judge.pod);
+    let events = judge.answers.json(&Question::Events { namespace, pod })?.ok()?;
+    let warnings =
+        events.get("items")?.as_array()?.iter().filter(|event| text(event, "/type") == Some("Warning"));
+    let time = |event: &&Value| {
+        let times = ["/lastTimestamp", "/eventTime"];
+        times.into_iter().find_map(|time| text(event, time).map(str::to_owned)).unwrap_or_default()
+    };
+    let last = warnings.max_by_key(time)?;
+    Some(format!("{}: {}", text(last, "/reason")?, text(last, "/message")?))
+}
+
+fn redirect(judge: &mut Judge<'_>, redirect: &Container<'_>) {
+    match &redirect.state {
+        State::Ended(End { code: 0, .. }) => {
+            let question = log(judge.pod, pod::REDIRECT_CONTAINER);
+            let said =
+                judge.answers.text(&question).and_then(|log| log.lines().rev().find(|line| !line.is_empty()));
+            // A log may be gone with its container; that it ended well is enough.
+            let said = said.unwrap_or("put in place and verified").to_owned();
+            judge.found(PodFinding::Redirect { said });
+        }
+        State::Ended(end) => judge.found(PodFinding::RedirectFailed { code: end.code, said: end.said() }),
+        State::Waiting { reason, .. } if !is_its_turn(reason) => match &redirect.last {
+            Some(end) if end.code != 0 => {
+                judge.found(PodFinding::RedirectFailed { code: end.code, said: end.said() });
+            }
+            _ => container_waits(judge, redirect),
+        },
+        State::Running | State::Waiting { .. } | State::Unknown => not_yet(judge, redirect),
+    }
+}
+
+fn emulator(judge: &mut Judge<'_>, emulator: &Container<'_>) {
+    let (namespace, pod) = names(judge.pod);
+    match &emulator.state {
+        State::Ended(end) if end.code != 0 || !has_ended(judge.pod) => {
+            judge.found(PodFinding::EmulatorEnded { code: end.code, said: end.said(), pod, namespace });
+        }
+        State::Ended(_) => {}
+        State::Waiting { reason, .. } if !is_its_turn(reason) => match &emulator.last {
+            Some(end) => {
+                judge.found(PodFinding::EmulatorEnded { code: end.code, said: end.said(), pod, namespace });
+            }
+            None => container_waits(judge, emulator),
+        },
+        State::Waiting { .. } | State::Unknown => not_yet(judge, emulator),
+        State::Running => match &emulator.last {
+            Some(end) if emulator.restarts > 0 && end.is_oom() => {
+                let limit =
+                    injected::emulator(judge.pod).and_then(|spec| text(spec, "/resources/limits/memory"));
+                judge.found(PodFinding::EmulatorOom {
+                    times: emulator.restarts,
+                    limit: limit.unwrap_or("none").to_owned(),
+                    annotation: annotation::MEMORY_LIMIT,
+                });
+            }
+            Some(end) if emulator.restarts > 0 => {
+                let said = end.said();
+                judge.found(PodFinding::EmulatorRestarted { times: emulator.restarts, said, pod, namespace });
+            }
+            _ => {}
+        },
+    }
+}
+
+fn has_ended(pod: &Value) -> bool {
+    matches!(text(pod, "/status/phase"), Some("Succeeded" | "Failed"))
+}
+
+fn container_waits(judge: &mut Judge<'_>, container: &Container<'_>) {
+    let State::Waiting { reason, message } = &container.state else { return };
+    let (namespace, pod) = names(judge.pod);
+    let said = if message.is_empty() { String::new() } else { format!(": {message}") };
+    let (container, reason) = (container.name.to_owned(), (*reason).to_owned());
+    judge.found(PodFinding::ContainerWaits { container, reason, said, pod, namespace });
+}
+
+/// kubelet has not come to it: because of something that it tells of in events, or because it takes a moment.
+fn not_yet(judge: &mut Judge<'_>, container: &Container<'_>) {
+    let (namespace, pod) = names(judge.pod);
+    match event(judge) {
+        Some(why) => judge.found(PodFinding::Waits { why, pod, namespace }),
+        None => judge.found(PodFinding::Starting { container: container.name.to_owned() }),
+    }
+}

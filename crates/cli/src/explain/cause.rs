@@ -1,0 +1,356 @@
+//! Why an exchange with STS failed, and the sense of it: one table. It is finer than the kinds of failure that a metric tells
+//! ([`FailureKind`]), each of which has a row of its own. `docs/explain.md` lists the rows; tests compare both.
+//!
+//! Sources: the STS API reference, "Errors" of `AssumeRoleWithWebIdentity` and `AssumeRole`; messages that users report of the
+//! real service.
+
+use imds_sts::{FailureKind, Remedy};
+
+/// What a failure counts as: the log's `reason` and the metric's `outcome`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Sts(FailureKind),
+    /// The projected token can't be read.
+    TokenFile,
+    /// What STS gave ends before what is served.
+    ShortAnswer,
+    /// What STS gave had ended.
+    ExpiredAnswer,
+}
+
+impl Reason {
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        let of_sts = FailureKind::ALL.iter().map(|kind| Self::Sts(*kind));
+        of_sts.chain([Self::TokenFile, Self::ShortAnswer, Self::ExpiredAnswer])
+    }
+
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        Self::all().find(|reason| reason.word() == word)
+    }
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Sts(kind) => kind.as_str(),
+            Self::TokenFile => "token_file",
+            Self::ShortAnswer => "short_answer",
+            Self::ExpiredAnswer => "expired_answer",
+        }
+    }
+
+    fn remedy(self) -> Remedy {
+        match self {
+            Self::Sts(kind) => kind.remedy(),
+            Self::TokenFile => Remedy::RereadToken,
+            Self::ShortAnswer | Self::ExpiredAnswer => Remedy::Retry,
+        }
+    }
+}
+
+/// The sense of it, in five lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sense {
+    pub(crate) means: &'static str,
+    pub(crate) because: &'static str,
+    pub(crate) mend: &'static str,
+    pub(crate) look: &'static str,
+    pub(crate) meanwhile: &'static str,
+}
+
+macro_rules! causes {
+    ($(
+        $cause:ident = $word:literal, $reason:expr, $said:expr;
+        $means:literal
+        $because:literal
+        $mend:literal
+        $look:literal
+    )+) => {
+        /// Why. Those that say the same by other words come after those whose words are known.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Cause { $($cause,)+ }
+
+        impl Cause {
+            /// Every cause, in the order in which they are looked for.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$cause,)+];
+
+            /// A word for programs and for the documentation.
+            pub(crate) fn word(self) -> &'static str {
+                match self { $(Self::$cause => $word,)+ }
+            }
+
+            pub(crate) fn reason(self) -> Reason {
+                match self { $(Self::$cause => $reason,)+ }
+            }
+
+            /// What is in STS's code or message where it is this one; nothing: whatever else there is of this reason.
+            pub(crate) fn said(self) -> &'static [&'static str] {
+                match self { $(Self::$cause => $said,)+ }
+            }
+
+            pub(crate) fn sense(self) -> Sense {
+                let meanwhile = meanwhile(self.reason().remedy());
+                match self { $(Self::$cause => Sense { means: $means, because: $because, mend: $mend, look: $look, meanwhile },)+ }
+            }
+        }
+    };
+}
+
+use FailureKind::{
+    Connect, Denied, ExpiredToken, IdpUnreachable, InvalidRequest, InvalidToken, ProxyDenied, RegionDisabled,
+    RejectedClaim, Resolve, ServerError, Throttled, Timeout, Tls, Trust, UnusableAnswer,
+};
+use Reason::Sts;
+
+causes! {
+    // What IAM decides.
+    ExplicitDeny = "explicit_deny", Sts(Denied), &["explicit deny"];
+        "A policy denies it in so many words. A deny counts more than anything that allows."
+        "A service control policy of the organization, a permissions boundary, a session policy, or a Deny in the role's trust policy."
+        "Find the policy that the message names, and leave this role or this caller out of its Deny."
+        "aws organizations list-policies-for-target for the account; the role's PermissionsBoundary in aws iam get-role."
+    SignatureRefused = "signature_refused", Sts(Denied), &["SignatureDoesNotMatch", "RequestExpired", "Signature expired"];
+        "A further role was asked for with a signature that STS does not take. Only sts:AssumeRole, of role chaining, is signed."
+        "The node's clock is off by more than 15 minutes, or something between the Pod and STS changes the request."
+        "Synchronise the node's clock; take a proxy that changes requests out of the way."
+        "date --utc on the node, beside the header Date of any answer of AWS."
+    KeysRefused = "keys_refused", Sts(Denied), &["InvalidClientTokenId", "security token included in the request"];
+        "STS does not know, or no longer, the credentials of the role before, with which a further role was asked for."
+        "Another STS (AWS_ENDPOINT_URL_STS, another partition) answered for the first role; or its session was revoked."
+        "Ask one STS for all roles; where sessions were revoked on purpose, take the policy AWSRevokeOlderSessions off the role."
+        "The emulator's line \"serving IMDS\" tells which STS is asked."
+    NotTrustedByRole = "not_trusted_by_role", Sts(Denied), &["perform: sts:AssumeRole on resource", "perform sts:AssumeRole on"];
+        "The role before may not assume this one. STS says the same where this role does not exist."
+        "This role's trust policy does not name the role before, or wants another external id; or the role before has no permission sts:AssumeRole on this one. Across accounts both are needed."
+        "Give this role the trust policy below, and the role before the permission."
+        "aws iam get-role for this role; aws iam list-role-policies and list-attached-role-policies for the one before."
+    NotTrusted = "not_trusted", Sts(Denied), &["sts:AssumeRoleWithWebIdentity"];
+        "The role does not trust this token. STS says the same where the role does not exist."
+        "The trust policy names another provider, subject or audience than the token has (case and a slash at the end count), or the role's name or account is mistyped."
+        "Give the role the trust policy below. Whoever else uses the role needs their statement in it, too."
+        "Compare aws iam get-role with the policy below; CloudTrail's event AssumeRoleWithWebIdentity tells what STS saw."
+    Refused = "refused", Sts(Denied), &[];
+        "STS, or something before it, says no (403), in words that are not known here."
+        "Most often the trust policy; with an endpoint or a proxy of your own, their policy (a VPC endpoint's policy may leave the role out)."
+        "Read the message; compare the trust policy below; look at the policy of the VPC endpoint."
+        "aws ec2 describe-vpc-endpoints --query 'VpcEndpoints[].PolicyDocument'; CloudTrail's event, if STS saw the request at all."
+    ClaimRejected = "rejected_claim", Sts(RejectedClaim), &[];
+        "The identity provider, or STS for it, rejects a claim of the token: expired, revoked, or not of the form that it asks for."
+        "The token is old: kubelet did not replace it, or the node's clock is off."
+        "Create the Pod anew, so that it gets a new token; synchronise the node's clock."
+        "The token's exp and nbf (kubectl imds explain --token-file), beside the time now."
+
+    // What is wrong with the token, or with how AWS knows its issuer.
+    NoProvider = "no_provider", Sts(InvalidToken), &["No OpenIDConnect provider found"];
+        "The account of the role has no IAM OIDC provider for the token's issuer."
+        "It was never made, or in another account; or its URL differs from iss (case, a slash at the end, another cluster's id); or the role's ARN has another account than the role."
+        "Create the provider in the role's account, with exactly the token's issuer."
+        "aws iam list-open-id-connect-providers, with credentials of the role's account."
+    WrongAudience = "wrong_audience", Sts(InvalidToken), &["Incorrect token audience"];
+        "The provider is there, and does not list the token's audience among its client ids."
+        "The provider was made without --client-id-list, or settings.tokenAudience of the webhook is another one."
+        "Add the audience to the provider."
+        "aws iam get-open-id-connect-provider: ClientIDList."
+    Thumbprint = "thumbprint", Sts(InvalidToken), &["configured thumbprint"];
+        "The certificate of the issuer's HTTPS server is signed by another CA than the provider's thumbprints name."
+        "The issuer's server got a certificate of another CA; AWS does not know the CA by itself, so the thumbprint counts."
+        "Put the thumbprint of the CA that signs now into the provider."
+        "aws iam get-open-id-connect-provider: ThumbprintList, beside the chain that the issuer's server shows."
+    NoVerificationKey = "no_verification_key", Sts(InvalidToken), &["verification key"];
+        "STS can't get the key that the token was signed with from the issuer."
+        "The issuer's documents are not readable from the internet, or they are old: the cluster's signing keys have changed since they were published. Now and then it passes by itself."
+        "Publish /.well-known/openid-configuration and /openid/v1/jwks again (docs/install.md, \"Publish the issuer\")."
+        "curl both from outside, without credentials; kubectl get --raw /openid/v1/jwks has to have the same key ids."
+    NotAToken = "not_a_token", Sts(InvalidToken), &["not a valid JWT", "Missing a required claim"];
+        "What was shown is no token of an OIDC provider, or one that lacks a claim."
+        "AWS_WEB_IDENTITY_TOKEN_FILE names another file, or the volume is not the projected one of the injection."
+        "Remove the injected parts from the manifest, so that the Pod is injected anew."
+        "kubectl imds check tells whether the emulator mounts the volume aws-imds-emulator-token."
+    BadToken = "invalid_token", Sts(InvalidToken), &[];
+        "STS can't validate the token, in words that are not known here."
+        "Signature, issuer or time; for an issuer of your own most often its published keys."
+        "Compare the token's issuer with the provider's URL, and the published keys with the cluster's."
+        "kubectl get --raw /openid/v1/jwks, beside what curl gets from the issuer."
+    Expired = "expired_token", Sts(ExpiredToken), &[];
+        "The token had expired when STS saw it."
+        "kubelet replaces it in time, so it did not: the kubelet is down or can't reach the API server; or the node's clock is slow or the API server's is."
+        "Look after the kubelet of the Pod's node; synchronise the clocks of nodes and control plane."
+        "kubectl get node; date --utc on the node; the token's exp."
+    IssuerSilent = "idp_unreachable", Sts(IdpUnreachable), &[];
+        "STS did not reach the issuer's HTTPS server, or got no answer in time."
+        "The issuer is down, or not reachable from the internet (a private cluster, a firewall)."
+        "Let AWS read the issuer's two documents, or publish them where it can (docs/install.md, \"Publish the issuer\")."
+        "curl --fail ISSUER/.well-known/openid-configuration from outside."
+
+    // What is wrong with the request.
+    DurationTooLong = "duration_too_long", Sts(InvalidRequest), &["MaxSessionDuration"];
+        "The session would be longer than the role allows."
+        "session-duration (the annotation, or settings.sessionDuration) is above the role's MaxSessionDuration, which is 3600 unless somebody raised it."
+        "Raise the role's maximum, or lower session-duration."
+        "aws iam get-role --query Role.MaxSessionDuration."
+    ChainTooLong = "chain_too_long", Sts(InvalidRequest), &["role chaining"];
+        "A session of a role that is assumed by another role lives one hour at most, whatever the role allows."
+        "session-duration is above 3600 beside assume-role-arns."
+        "Take session-duration away, or set it to 3600 or less."
+        "kubectl imds check tells whether the annotations are what was injected."
+    BadArn = "bad_arn", Sts(InvalidRequest), &["ARN is invalid", "roleArn"];
+        "STS does not take the ARN for one of a role."
+        "A typing error that has the form of an ARN, or a role of another partition than the STS that was asked."
+        "Correct the annotation role-arn; take a region of the role's partition."
+        "aws iam get-role --query Role.Arn prints the ARN as STS wants it."
+    PolicyRefused = "policy_refused", Sts(InvalidRequest), &["MalformedPolicyDocument", "PackedPolicyTooLarge"];
+        "STS does not take a session policy or session tags of the request. The emulator sends none of either."
+        "Something between the Pod and STS adds them; or the message is of another program."
+        "Look for a proxy that changes requests."
+        "CloudTrail's event: requestParameters.policy."
+    RequestRefused = "request_refused", Sts(InvalidRequest), &[];
+        "STS does not take the request as it is, in words that are not known here."
+        "An annotation whose value STS refuses and the injection does not know of; or an endpoint that is not STS."
+        "Read the message: it names the parameter."
+        "AWS_ENDPOINT_URL_STS in the emulator's environment; the emulator's line \"serving IMDS\"."
+    RegionOff = "region_disabled", Sts(RegionDisabled), &[];
+        "STS is switched off in this region for the account of the role."
+        "The region is an opt-in one that the account has not taken, or an administrator deactivated its STS endpoint."
+        "Activate it (IAM console, Account settings; aws account enable-region for an opt-in region), or take another region."
+        "aws account get-region-opt-status --region-name REGION."
+    TooMany = "throttled", Sts(Throttled), &[];
+        "Too many requests to STS in this account and region."
+        "Many Pods at once, or another program that asks at every request."
+        "Nothing for the Pod: the emulator waits, and asks once in half an hour otherwise. Spread over regional endpoints (annotation region)."
+        "CloudTrail: who calls STS most; Service Quotas for STS."
+    ServerFailed = "server_error", Sts(ServerError), &[];
+        "STS failed (5xx): nothing is wrong with the Pod."
+        "A disturbance of AWS, or of what stands in for STS (a proxy, a VPC endpoint)."
+        "Wait; where it lasts in one region, take another with the annotation region."
+        "The AWS Health Dashboard; whether other Pods of the region have it too."
+    Unusable = "unusable_answer", Sts(UnusableAnswer), &[];
+        "Something answered that is not STS, or not with credentials of the role that was asked for."
+        "A captive portal, a load balancer or a proxy answers in STS's place; AWS_ENDPOINT_URL_STS leads elsewhere."
+        "Point AWS_ENDPOINT_URL_STS at STS; let the proxy pass STS through."
+        "The message says what came: a page's title, a status. curl -i ENDPOINT from a Pod of the same node."
+
+    // The way to STS.
+    NoName = "resolve", Sts(Resolve), &[];
+        "The name of the STS endpoint has no address here."
+        "No DNS for the Pod (a NetworkPolicy without UDP and TCP 53), a region that does not exist, or a private hosted zone without the record."
+        "Allow DNS; correct the region; or set AWS_ENDPOINT_URL_STS in settings.emulatorEnv."
+        "kubectl debug with an image that has nslookup; the region in the emulator's line \"serving IMDS\"."
+    NoWay = "connect", Sts(Connect), &[];
+        "No connection to STS, or it broke."
+        "A NetworkPolicy, a private subnet without NAT or VPC endpoint, a firewall, or a proxy that is down."
+        "Allow TCP 443 to STS, or set HTTPS_PROXY or AWS_ENDPOINT_URL_STS in settings.emulatorEnv."
+        "The message has the addresses that were tried. kubectl debug, and curl -v to the endpoint."
+    ProxySaysNo = "proxy_denied", Sts(ProxyDenied), &[];
+        "The proxy does not let the emulator through to STS."
+        "The proxy wants a user and password, or does not allow the host."
+        "Allow sts.*.amazonaws.com:443 on the proxy, or put the credentials into HTTPS_PROXY (settings.emulatorEnv)."
+        "The message has the proxy's status: 407 asks for a password, 403 is its rules."
+    NoTls = "tls", Sts(Tls), &[];
+        "The server that answers for STS is not trusted: its certificate is of a CA that the emulator does not know, or for another name."
+        "A proxy that opens TLS with a CA of your own; a private endpoint; a clock that is far off."
+        "Give the emulator the CA: an image with the file, and AWS_CA_BUNDLE in settings.emulatorEnv."
+        "openssl s_client -connect HOST:443 -showcerts from a Pod shows who signed."
+    NoTrustFile = "trust", Sts(Trust), &[];
+        "The file with the trusted CAs can't be used."
+        "AWS_CA_BUNDLE or SSL_CERT_FILE names a file that is not in the image, is not readable, or holds no certificate."
+        "Put the file into the image, in PEM; or take the variable out of settings.emulatorEnv."
+        "The message names the file."
+    TooSlow = "timeout", Sts(Timeout), &[];
+        "No answer of STS in time."
+        "A firewall that drops packets without a word, a slow proxy, or a disturbance of STS."
+        "As for a connection that fails: allow TCP 443 to STS."
+        "The message says how far it came: connecting, TLS, or the answer."
+
+    // On our side.
+    TokenUnreadable = "token_file", Reason::TokenFile, &[];
+        "The emulator can't read the projected token, so STS was not asked."
+        "The volume is not mounted yet or not at all; or its mode leaves out uid 1338 (a policy that sets fsGroup or defaultMode)."
+        "Look at the Pod's events; let nothing change the volume aws-imds-emulator-token."
+        "kubectl describe pod: MountVolume failures; kubectl imds check."
+    WorseThanHeld = "short_answer", Reason::ShortAnswer, &[];
+        "STS gave credentials that end before those that are served: the emulator keeps the better ones."
+        "An STS of your own that gives ever shorter sessions, or a clock that was set."
+        "Nothing, where it passes; else look at what stands in for STS."
+        "The expiration in the emulator's lines \"got credentials from STS\"."
+    OverBefore = "expired_answer", Reason::ExpiredAnswer, &[];
+        "STS gave credentials that had already ended."
+        "The node's clock is ahead, or what stands in for STS is broken."
+        "Synchronise the node's clock."
+        "date --utc on the node."
+}
+
+/// What the emulator does until it is mended. The waits are those of its schedule.
+fn meanwhile(remedy: Remedy) -> &'static str {
+    match remedy {
+        Remedy::Retry => {
+            "The emulator tries again, every 30 seconds at most; credentials that are there are served to their end."
+        }
+        Remedy::RereadToken => {
+            "The emulator reads the token anew and tries again, every 30 seconds at most; credentials that are there are served to their end."
+        }
+        Remedy::Wait => {
+            "The emulator waits up to a minute, then asks again; credentials that are there are served to their end."
+        }
+        Remedy::GiveUpSlowly => {
+            "The emulator tries again, every 5 minutes at most: once it is mended the Pod gets credentials without being restarted."
+        }
+    }
+}
+
+impl Cause {
+    /// Whether a trust policy has to do with it.
+    pub(crate) fn is_about_trust(self) -> bool {
+        matches!(self.reason(), Reason::Sts(Denied | InvalidToken | ExpiredToken | RejectedClaim))
+            && !matches!(self, Self::SignatureRefused | Self::KeysRefused | Self::NotAToken)
+    }
+
+    /// By what it counts as, and by STS's code and message.
+    pub(crate) fn of(reason: Reason, said: &str) -> Self {
+        let of_reason = |cause: &&Self| cause.reason() == reason;
+        let has = |cause: &&Self| cause.said().iter().any(|part| said.contains(part));
+        let rest = |cause: &&Self| cause.said().is_empty();
+        let mut known = Self::ALL.iter().filter(of_reason);
+        let named = known.clone().find(has).or_else(|| known.find(rest));
+        // A test sees to it that there is a row for the rest of every reason.
+        named.copied().unwrap_or(Self::RequestRefused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_kind_of_failure_is_without_its_explanation() {
+        for reason in Reason::all() {
+            let rest = Cause::ALL.iter().filter(|cause| cause.reason() == reason && cause.said().is_empty());
+            assert_eq!(rest.count(), 1, "{}: one row for the rest", reason.word());
+            assert_eq!(Reason::from_word(reason.word()), Some(reason));
+        }
+    }
+
+    /// The test `diagnosis` has each of them explained, and writes down how.
+    #[test]
+    fn the_documentation_shows_every_explanation() {
+        let page = include_str!("../../../../docs/explain.md");
+        for cause in Cause::ALL {
+            assert!(page.contains(&format!("| `{}` |", cause.word())), "{} is not there", cause.word());
+        }
+    }
+
+    #[test]
+    fn every_sense_is_five_lines_that_are_sentences() {
+        let mut words: Vec<_> = Cause::ALL.iter().map(|cause| cause.word()).collect();
+        for cause in Cause::ALL {
+            let Sense { means, because, mend, look, meanwhile } = cause.sense();
+            for line in [means, because, mend, look, meanwhile] {
+                assert!(
+                    line.ends_with('.') && !line.contains('\n') && line.len() > 20,
+                    "{}: {line}",
+                    cause.word()
+                );
+            }
+        }
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Cause::ALL.len(), "words are distinct");
+    }
+}

@@ -1,0 +1,119 @@
+//! The explanation, printed.
+
+use std::io;
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use super::case::Case;
+use super::cause::Sense;
+use super::policy::{self, ANY_ACCOUNT, ANY_ISSUER, ANY_ROLE};
+use super::suspects::{Suspect, Verdict, suspects};
+use crate::output::{Mark, Output};
+
+/// What is printed.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Report {
+    pub(super) heading: Option<String>,
+    /// What STS said, and the cause's word.
+    pub(super) said: Option<(String, &'static str)>,
+    pub(super) sense: Option<Sense>,
+    pub(super) suspects: Vec<Suspect>,
+    /// Each with what it is and the file that the commands name.
+    pub(super) policies: Vec<(String, Value)>,
+    pub(super) commands: Vec<String>,
+    /// What would have made it better.
+    pub(super) note: Option<String>,
+}
+
+pub(super) fn report(case: &Case, heading: Option<&str>, now: SystemTime) -> Report {
+    let mut policies = Vec::new();
+    if let Some(trusted) =
+        case.trusted().filter(|_| case.cause().is_none_or(super::cause::Cause::is_about_trust))
+    {
+        let hop = case.hop();
+        let role = hop.as_ref().map(|(_, hop)| &hop.role_arn).or(case.role());
+        let name = role.map_or(ANY_ROLE, |role| role.as_str());
+        policies.push((format!("The trust policy of {name} (trust.json)"), policy::trust(role, &trusted)));
+        if let Some((before, hop)) = hop {
+            policies
+                .push((format!("The permission of {before} (permission.json)"), policy::permission(&hop)));
+        }
+    }
+    let commands = policy::commands(case);
+    let shown = || policies.iter().map(|(_, policy)| policy.to_string()).chain(commands.iter().cloned());
+    let missing: Vec<&str> = [ANY_ACCOUNT, ANY_ROLE, ANY_ISSUER]
+        .into_iter()
+        .filter(|placeholder| shown().any(|text| text.contains(placeholder.trim_start_matches("https://"))))
+        .collect();
+    let note = if policies.is_empty() && case.cause().is_none_or(super::cause::Cause::is_about_trust) {
+        Some("With a POD or a --token-file the trust policy is printed, too.".to_owned())
+    } else if missing.contains(&ANY_ISSUER) {
+        Some(
+            "Put in what stands in capitals; a POD or a --token-file tells the issuer, --role-arn the role."
+                .to_owned(),
+        )
+    } else if !missing.is_empty() {
+        Some("Put in what stands in capitals, or give --role-arn.".to_owned())
+    } else {
+        None
+    };
+    Report {
+        heading: heading.map(str::to_owned),
+        said: case.said.as_ref().map(|said| (said.message.clone(), said.cause.word())),
+        sense: case.cause().map(super::cause::Cause::sense),
+        suspects: suspects(case, now),
+        policies,
+        commands,
+        note,
+    }
+}
+
+impl Report {
+    pub(super) fn tell(&self, output: &Output) -> io::Result<()> {
+        let Self { heading, said, sense, suspects, policies, commands, note } = self;
+        if let Some(heading) = heading {
+            output.answer(heading)?;
+        }
+        if let Some((said, word)) = said {
+            output.finding(Mark::Cross, said, Some(word), None)?;
+        }
+        if let Some(Sense { means, because, mend, look, meanwhile }) = sense {
+            output.heading("What it means")?;
+            for (name, line) in [
+                ("means", means),
+                ("because", because),
+                ("mend", mend),
+                ("look", look),
+                ("meanwhile", meanwhile),
+            ] {
+                output.entry(name, line)?;
+            }
+        }
+        if !suspects.is_empty() {
+            output.heading("Part by part")?;
+        }
+        for Suspect { part, verdict, text } in suspects {
+            let mark = match verdict {
+                Verdict::Right => Mark::Tick,
+                Verdict::Suspect => Mark::Exclamation,
+                Verdict::Wrong => Mark::Cross,
+            };
+            output.finding(mark, &format!("{:<16} {text}", part.name()), None, None)?;
+        }
+        for (name, policy) in policies {
+            output.heading(name)?;
+            output.answer(&format!("{policy:#}"))?;
+        }
+        if !commands.is_empty() {
+            output.heading("Commands")?;
+        }
+        for command in commands {
+            output.answer(command)?;
+        }
+        if let Some(note) = note {
+            output.answer(&format!("\n{note}"))?;
+        }
+        Ok(())
+    }
+}

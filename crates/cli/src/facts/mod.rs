@@ -1,0 +1,13 @@
+//! What objects of Kubernetes, pages and logs tell: read for `check` and `explain` alike. All of it is pure.
+
+pub(crate) mod containers;
+pub(crate) mod emulator;
+pub(crate) mod identity;
+pub(crate) mod injected;
+pub(crate) mod issuer;
+pub(crate) mod log;
+pub(crate) mod object;
+pub(crate) mod owner;
+pub(crate) mod registration;
+pub(crate) mod samples;
+pub(crate) mod selector;

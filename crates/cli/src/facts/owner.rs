@@ -1,0 +1,98 @@
+//! Who makes a Pod, and the command that makes it anew: a Pod is injected when it is created, and at no other time.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::object::text;
+
+/// More commands than these are not listed.
+const MOST_COMMANDS: usize = 5;
+
+/// `NAMESPACE/NAME`.
+pub(crate) fn name(pod: &Value) -> String {
+    let part = |pointer| text(pod, pointer).unwrap_or_default();
+    format!("{}/{}", part("/metadata/namespace"), part("/metadata/name"))
+}
+
+/// What controls it: kind and name; of a Deployment's `ReplicaSet` the Deployment.
+pub(crate) fn controller(pod: &Value) -> Option<(&str, &str)> {
+    let owners = pod.pointer("/metadata/ownerReferences")?.as_array()?;
+    let owner = owners.iter().find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))?;
+    let (kind, name) = (text(owner, "/kind")?, text(owner, "/name")?);
+    let hash = pod.pointer("/metadata/labels").and_then(|labels| labels.get("pod-template-hash")?.as_str());
+    match hash.and_then(|hash| name.strip_suffix(hash)?.strip_suffix('-')) {
+        Some(deployment) if kind == "ReplicaSet" => Some(("Deployment", deployment)),
+        _ => Some((kind, name)),
+    }
+}
+
+/// The commands that make these Pods anew.
+pub(crate) fn recreate<'a>(pods: impl IntoIterator<Item = &'a Value>) -> String {
+    let commands: BTreeSet<String> = pods.into_iter().map(command).collect();
+    let more = commands.len().saturating_sub(MOST_COMMANDS);
+    let mut lines: Vec<String> = commands.into_iter().take(MOST_COMMANDS).collect();
+    if more > 0 {
+        lines.push(format!("# and {more} more"));
+    }
+    lines.join("\n")
+}
+
+fn command(pod: &Value) -> String {
+    let namespace = text(pod, "/metadata/namespace").unwrap_or_default();
+    match controller(pod) {
+        Some((kind @ ("Deployment" | "StatefulSet" | "DaemonSet"), name)) => {
+            format!("kubectl rollout restart {}/{name} --namespace {namespace}", kind.to_lowercase())
+        }
+        Some(_) => {
+            let name = text(pod, "/metadata/name").unwrap_or_default();
+            format!("kubectl delete pod {name} --namespace {namespace}    # its controller makes another")
+        }
+        None => format!("# nothing controls {}: delete it and apply its manifest again", self::name(pod)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(kind: &str, owner: &str, hash: Option<&str>) -> Value {
+        json!({"metadata": {
+            "namespace": "shop", "name": "web-1", "labels": {"pod-template-hash": hash},
+            "ownerReferences": [{"kind": "Other", "name": "x"}, {"kind": kind, "name": owner, "controller": true}],
+        }})
+    }
+
+    #[test]
+    fn a_pod_is_made_anew_by_what_made_it() {
+        for (pod, expected) in [
+            (
+                pod("ReplicaSet", "web-7d4b9c", Some("7d4b9c")),
+                "kubectl rollout restart deployment/web --namespace shop",
+            ),
+            (
+                pod("ReplicaSet", "bare", None),
+                "kubectl delete pod web-1 --namespace shop    # its controller makes another",
+            ),
+            (pod("StatefulSet", "db", None), "kubectl rollout restart statefulset/db --namespace shop"),
+            (
+                pod("Job", "once", None),
+                "kubectl delete pod web-1 --namespace shop    # its controller makes another",
+            ),
+            (
+                json!({"metadata": {"namespace": "shop", "name": "web"}}),
+                "# nothing controls shop/web: delete it and apply its manifest again",
+            ),
+        ] {
+            assert_eq!(recreate([&pod, &pod]), expected);
+        }
+        let many: Vec<Value> = (0..7).map(|n| pod("DaemonSet", &format!("d{n}"), None)).collect();
+        assert!(
+            recreate(&many).ends_with("daemonset/d4 --namespace shop\n# and 2 more"),
+            "{}",
+            recreate(&many)
+        );
+    }
+}
