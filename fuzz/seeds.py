@@ -71,13 +71,30 @@ ANSWERS = [
 ]
 
 
+# All that a client says on a connection.
+HOST = "host: 169.254.169.254"
+PUT = f"PUT /latest/api/token HTTP/1.1\r\n{HOST}\r\nx-aws-ec2-metadata-token-ttl-seconds: 60\r\n"
+CONNECTIONS = [
+    "GET / HTTP/1.0\n\n",
+    f"GET {ROLES}/ HTTP/1.1\r\n{HOST}\r\nuser-agent: aws-cli/2\r\n\r\n" * 3,
+    f"{PUT}content-length: 5\r\n\r\n12345GET /latest/ HTTP/1.1\r\n{HOST}\r\n\r\n",
+    f"{PUT}transfer-encoding: chunked\r\nexpect: 100-continue\r\n\r\n5;x=y\r\n12345\r\n0\r\ntrailer: x\r\n\r\n",
+    f"{PUT}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    f"{PUT}content-length: 2000\r\n\r\n" + "x" * 2000,
+    f"GET http://169.254.169.254/latest/ HTTP/1.1\r\n{HOST}\r\nx-forwarded-for: a\r\nx-forwarded-for: b\r\nconnection: close\r\n\r\n",
+    f"HEAD {ROLES}/my-role HTTP/1.1\r\n{HOST}\r\n folded: x\r\nupgrade: h2c\r\n\r\n",
+    "CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "OPTIONS * HTTP/1.1\r\nhost:\r\ncontent-length: -1\r\n\r\n\0\x7f",
+]
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
 
     def write(target, name, text):
         file = folder / target / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        file.write_text(text, newline="")
 
     for fixture in (file for fixtures in FIXTURES for file in sorted(fixtures.glob("*.json"))):
         review = json.loads(fixture.read_text())
@@ -92,6 +109,8 @@ def main():
             write("settings", case.name, settings.read_text())
     for number, request in enumerate(REQUESTS):
         write("imds", f"request-{number}", "\n".join(request))
+    for number, said in enumerate(CONNECTIONS):
+        write("connection", f"said-{number}", said)
     for number, answer in enumerate(ANSWERS):
         write("sts_answer", f"answer-{number}", "\n".join(answer))
 

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 SECONDS_EACH=${1:-10}
 SEED=${FUZZ_SEED:-1}
 TARGETS=("${@:2}")
-[ ${#TARGETS[@]} -gt 0 ] || TARGETS=(review inject settings imds sts_answer)
+[ ${#TARGETS[@]} -gt 0 ] || TARGETS=(review inject settings imds connection sts_answer)
 
 # A folder of its own: everything in it is instrumented. The host is named so that build scripts are not.
 HOST=$(rustc --version --verbose | sed -n 's/^host: //p')

@@ -3,6 +3,7 @@
 //! Nothing here knows of credentials.
 
 pub mod admin;
+mod crowd;
 pub mod logging;
 pub mod metrics;
 pub mod server;

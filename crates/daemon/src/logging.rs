@@ -1,17 +1,24 @@
 //! Log lines for two readers: one JSON object a line on standard error, a message complete in itself first, then the
 //! same keys everywhere. A thin backend of the `log` crate, because the sidecar runs in every Pod: a subscriber
 //! framework would cost it some hundred kilobytes.
+//!
+//! A line that can't be written at once is dropped, and counted: one thread does everything, and a log collector that
+//! hangs must not keep clients from their answers.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Stderr};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use log::kv::{self, Key, Value, VisitSource};
 use log::{LevelFilter, Log, Metadata, Record};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Sends every record of at least this level to standard error. Later calls change nothing.
 pub fn to_stderr(level: LevelFilter) {
-    if log::set_boxed_logger(Box::new(Stderr { now: system_time })).is_ok() {
+    let logger = Logger { stream: io::stderr(), lost: AtomicU64::new(0), now: system_time };
+    if log::set_boxed_logger(Box::new(logger)).is_ok() {
         log::set_max_level(level);
     }
 }
@@ -34,23 +41,65 @@ pub fn line(record: &Record<'_>, time: SystemTime) -> String {
     line
 }
 
-struct Stderr {
+/// What a pipe takes at once where `poll` says that it takes anything (`PIPE_BUF` of Linux).
+const AT_ONCE: usize = 4096;
+
+struct Logger {
+    stream: Stderr,
+    /// Lines that have been dropped since the last that was written.
+    lost: AtomicU64,
     now: fn() -> SystemTime,
 }
 
-impl Log for Stderr {
+impl Logger {
+    fn write(&self, record: &Record<'_>) {
+        if write_at_once(&self.stream, line(record, (self.now)()).as_bytes()).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn write_how_many_were_lost(&self) {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost == 0 {
+            return;
+        }
+        let lines = [("lines", lost)];
+        let record = Record::builder()
+            .args(format_args!("lines of the log were lost: they could not be written at once"))
+            .level(log::Level::Warn)
+            .key_values(&lines)
+            .build();
+        if write_at_once(&self.stream, line(&record, (self.now)()).as_bytes()).is_err() {
+            self.lost.fetch_add(lost, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.level() <= log::max_level()
     }
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            // One write a line, so that lines of several threads do not mix. Nowhere to report a failure to.
-            let _ = std::io::stderr().lock().write_all(line(record, (self.now)()).as_bytes());
+            self.write_how_many_were_lost();
+            self.write(record);
         }
     }
 
     fn flush(&self) {}
+}
+
+/// One write a line, so that lines of several threads do not mix; or an error where that would have to wait.
+fn write_at_once(mut stream: impl io::Write + AsFd, line: &[u8]) -> io::Result<()> {
+    for part in line.chunks(AT_ONCE) {
+        let mut ready = [PollFd::new(&stream, PollFlags::OUT)];
+        if poll(&mut ready, Some(&Timespec::default()))? == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        stream.write_all(part)?;
+    }
+    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the time of a log line decides nothing")]
@@ -119,6 +168,20 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn what_can_not_be_written_at_once_is_an_error_and_waits_for_nobody() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut written = 0;
+        while write_at_once(&writer, &[b'x'; 1000]).is_ok() {
+            written += 1000;
+            assert!(written < 100_000_000, "a pipe is full at some time");
+        }
+        io::Read::read_exact(&mut reader, &mut vec![0; written]).unwrap();
+        write_at_once(&writer, &[b'x'; 2 * AT_ONCE]).unwrap();
+        drop(reader);
+        write_at_once(&writer, b"x").unwrap_err();
     }
 
     #[test]

@@ -31,6 +31,7 @@ use std::time::Duration;
 use imds_contract::{HopLimit, SessionDuration, address};
 use imds_daemon::server::{self, Limits};
 use imds_daemon::shutdown::{Shutdown, Signals};
+use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpListener;
 
 use clock::{Clock as _, SystemClock};
@@ -40,6 +41,13 @@ use exchange::StsExchange;
 /// The admin listener serves the kubelet and one or two scrapers.
 const ADMIN_LIMITS: Limits =
     Limits { connections: 32, head_time: Duration::from_secs(15), head_bytes: 8 * 1024 };
+
+/// Descriptors that no client of IMDS gets: those of the admin listener's clients, and what the program itself has open, in
+/// an exchange with STS above all.
+const OWN_DESCRIPTORS: u64 = 32 + 24;
+
+/// Where descriptors are scarcer than that.
+const LEAST_CONNECTIONS: u64 = 8;
 
 /// Why the emulator could not start.
 #[derive(Debug)]
@@ -149,19 +157,16 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let mut refreshing =
         tokio::spawn(refresh::run(exchange, session_duration.into(), clock, metrics, publisher));
     let mut serving = tokio::task::JoinSet::new();
-    for listener in listeners {
+    let handle = move |request| {
         let imds = Arc::clone(&imds);
-        let handle = move |request| {
-            let imds = Arc::clone(&imds);
-            async move { imds.respond(request).await }
-        };
-        serving.spawn(server::serve(listener, Limits::default(), handle, shutdown.clone()));
-    }
+        async move { imds.respond(request).await }
+    };
+    serving.spawn(server::serve(listeners, imds_limits(), handle, shutdown.clone()));
     let handle = move |request| {
         let admin = Arc::clone(&admin);
         async move { admin.respond(&request) }
     };
-    serving.spawn(server::serve(admin_listener, ADMIN_LIMITS, handle, shutdown));
+    serving.spawn(server::serve(vec![admin_listener], ADMIN_LIMITS, handle, shutdown));
 
     tokio::select! {
         () = signals.told(grace_period) => {}
@@ -174,6 +179,14 @@ pub async fn run(config: Config) -> Result<(), Error> {
     refreshing.abort();
     log::info!("stopped");
     Ok(())
+}
+
+/// As many connections as the limit of open files allows, so that no client's connections keep the token file closed.
+fn imds_limits() -> Limits {
+    let limits = Limits::default();
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let allowed = descriptors.saturating_sub(OWN_DESCRIPTORS).max(LEAST_CONNECTIONS);
+    Limits { connections: usize::try_from(allowed).unwrap_or(usize::MAX).min(limits.connections), ..limits }
 }
 
 /// The value that opens the container credentials endpoint.

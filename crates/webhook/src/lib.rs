@@ -94,7 +94,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<()>
         let admin = Arc::clone(&admin);
         async move { admin.respond(&request) }
     };
-    listeners.spawn(imds_daemon::server::serve(admin_listener, ADMIN_LIMITS, handle, shutdown));
+    listeners.spawn(imds_daemon::server::serve(vec![admin_listener], ADMIN_LIMITS, handle, shutdown));
 
     tokio::select! {
         () = signals.told(grace) => {}

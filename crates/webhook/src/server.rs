@@ -56,11 +56,10 @@ pub async fn serve(
     shutdown: Shutdown,
 ) {
     let acceptor = TlsAcceptor::from(Arc::new(tls));
-    let stop = shutdown.clone();
-    let connect = move |stream| {
-        connection(stream, acceptor.clone(), Arc::clone(&service), stopping.clone(), stop.clone())
+    let connect = move |stream, finish| {
+        connection(stream, acceptor.clone(), Arc::clone(&service), stopping.clone(), finish)
     };
-    accept(listener, CONNECTIONS, connect, shutdown).await;
+    accept(vec![listener], CONNECTIONS, connect, shutdown).await;
 }
 
 async fn connection(
@@ -68,7 +67,7 @@ async fn connection(
     acceptor: TlsAcceptor,
     service: Arc<Service>,
     stopping: watch::Receiver<bool>,
-    mut shutdown: Shutdown,
+    mut finish: Shutdown,
 ) {
     let handshake = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream));
     let stream = tokio::select! {
@@ -99,7 +98,7 @@ async fn connection(
         let mut serving = pin!(builder.serve_connection(io, respond));
         tokio::select! {
             _ = serving.as_mut() => return,
-            () = shutdown.started() => serving.as_mut().graceful_shutdown(),
+            () = finish.started() => serving.as_mut().graceful_shutdown(),
         }
         let _ = serving.await;
     } else {
@@ -108,7 +107,7 @@ async fn connection(
         let mut serving = pin!(builder.serve_connection(io, respond));
         tokio::select! {
             _ = serving.as_mut() => return,
-            () = shutdown.started() => serving.as_mut().graceful_shutdown(),
+            () = finish.started() => serving.as_mut().graceful_shutdown(),
         }
         let _ = serving.await;
     }

@@ -1,8 +1,9 @@
 //! The real program as a process beside a local STS, and a raw HTTP client. Every process logs at TRACE, and when it ends
 //! its whole output and its last metrics page are searched for the token and for every secret that it served.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -10,13 +11,17 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use imds_local_sts::{Claims, Config, LocalSts, Mode, Projection, Role, TrustedRole};
+use imds_local_sts::{Claims, Config, LocalSts, Mode, Projection, Role, Transport, TrustedRole};
+use imds_testkit::privilege;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 pub(crate) const ROLE_ARN: &str = "arn:aws:iam::123456789012:role/my-example-role";
 pub(crate) const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
 pub(crate) const DOCUMENT: &str = "/latest/meta-data/iam/security-credentials/my-example-role";
+
+/// STS's certificate is for every name in it.
+pub(crate) const STS_DOMAIN: &str = "sts.test";
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,7 +35,7 @@ pub(crate) const WRITER_ARN: &str = "arn:aws:iam::777788889999:role/writer";
 pub(crate) struct Stage {
     pub(crate) sts: LocalSts,
     pub(crate) folder: TempDir,
-    secrets: Arc<Mutex<Vec<String>>>,
+    secrets: Arc<Mutex<BTreeSet<String>>>,
     _runtime: Runtime,
 }
 
@@ -52,7 +57,8 @@ impl Stage {
             chained(READER_ARN, ROLE_ARN, Some("Acme-42")),
             chained(WRITER_ARN, READER_ARN, None),
         ];
-        let config = Config { roles, token: Some(token), ..Config::default() };
+        let transport = Transport::Https { names: vec![format!("*.{STS_DOMAIN}")] };
+        let config = Config { roles, token: Some(token), transport, ..Config::default() };
         let sts = runtime.block_on(async { LocalSts::start(config) }).unwrap();
         std::fs::write(folder.path().join("ca.pem"), sts.ca_pem().unwrap()).unwrap();
         let stage = Self { sts, folder, secrets: Arc::default(), _runtime: runtime };
@@ -64,6 +70,11 @@ impl Stage {
     pub(crate) fn rotate_key_and_token(&self) {
         self.sts.issuer().rotate();
         self.sts.issuer().drop_old_keys();
+        self.rotate_token();
+    }
+
+    /// A new token in the place of the old one, by a swap of symbolic links, as kubelet does it.
+    pub(crate) fn rotate_token(&self) {
         self.sts.rotate_token().unwrap();
         self.remember_token();
     }
@@ -73,12 +84,20 @@ impl Stage {
     }
 
     fn remember_token(&self) {
-        self.secrets.lock().unwrap().push(std::fs::read_to_string(self.token_file()).unwrap());
+        self.secrets.lock().unwrap().insert(std::fs::read_to_string(self.token_file()).unwrap());
     }
 
     pub(crate) fn emulator(&self) -> Program<'_> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_imds-emulator"));
+        self.emulator_through(&[])
+    }
+
+    /// The program, started by a command that becomes it once it has set the scene: `sh -c '…; exec "$@"' sh`.
+    pub(crate) fn emulator_through(&self, words: &[&str]) -> Program<'_> {
+        let program = env!("CARGO_BIN_EXE_imds-emulator");
+        let words = [words, &[program]].concat();
+        let mut command = Command::new(words[0]);
         command
+            .args(&words[1..])
             .env_clear()
             .env("AWS_ENDPOINT_URL_STS", self.sts.url())
             .env("AWS_CA_BUNDLE", self.folder.path().join("ca.pem"))
@@ -89,19 +108,26 @@ impl Stage {
             .env("IMDS_ADMIN_LISTEN", "127.0.0.1:0")
             .env("IMDS_GRACE_PERIOD", "0")
             .env("IMDS_LOG_LEVEL", "trace");
-        Program { command, stage: self }
+        Program { command, stderr: Stdio::piped(), stage: self }
     }
 }
 
 /// The program, about to be started.
 pub(crate) struct Program<'a> {
     command: Command,
+    stderr: Stdio,
     stage: &'a Stage,
 }
 
 impl Program<'_> {
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Its log goes there, and is not read by the test.
+    pub(crate) fn log_to(mut self, stderr: impl Into<Stdio>) -> Self {
+        self.stderr = stderr.into();
         self
     }
 
@@ -117,18 +143,19 @@ impl Program<'_> {
     /// Starts the program.
     pub(crate) fn spawn(mut self) -> Emulator {
         let mut child =
-            self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(self.stderr).spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
         let stdout = child.stdout.take().unwrap();
-        let stderr = child.stderr.take().unwrap();
         let (lines, log) = channel();
-        let copy = Arc::clone(&output);
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                copy.lock().unwrap().push_str(&(line.clone() + "\n"));
-                let _ = lines.send(line);
-            }
-        });
+        if let Some(stderr) = child.stderr.take() {
+            let copy = Arc::clone(&output);
+            thread::spawn(move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    copy.lock().unwrap().push_str(&(line.clone() + "\n"));
+                    let _ = lines.send(line);
+                }
+            });
+        }
         let copy = Arc::clone(&output);
         thread::spawn(move || {
             let mut text = String::new();
@@ -138,6 +165,17 @@ impl Program<'_> {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let secrets = Arc::clone(&self.stage.secrets);
         Emulator { child, log, output, secrets, imds: nowhere, admin: nowhere }
+    }
+
+    /// Starts the program where its log can't tell the addresses that it has, and waits until it serves credentials.
+    pub(crate) fn ready_unheard(self) -> Emulator {
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (imds, admin) = (free(), free());
+        let program = self.env("IMDS_LISTEN", imds.to_string()).env("IMDS_ADMIN_LISTEN", admin.to_string());
+        let mut emulator = program.spawn();
+        (emulator.imds, emulator.admin) = (imds, admin);
+        eventually(|| exchange(admin, "GET /readyz HTTP/1.0\r\n\r\n").is_some_and(|page| page.status == 200));
+        emulator
     }
 
     /// Starts the program and waits until it serves credentials.
@@ -152,7 +190,7 @@ pub(crate) struct Emulator {
     pub(crate) child: Child,
     log: Receiver<String>,
     output: Arc<Mutex<String>>,
-    secrets: Arc<Mutex<Vec<String>>>,
+    secrets: Arc<Mutex<BTreeSet<String>>>,
     pub(crate) imds: SocketAddr,
     pub(crate) admin: SocketAddr,
 }
@@ -164,9 +202,14 @@ impl Emulator {
             match self.log.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(line) if line.contains(part) => return line,
                 Ok(_) => {}
-                Err(error) => panic!("{error}: no {part:?} in:\n{}", self.output.lock().unwrap()),
+                Err(error) => panic!("{error}: no {part:?} in:\n{}", self.output()),
             }
         }
+    }
+
+    /// What it has printed so far.
+    pub(crate) fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
     }
 
     pub(crate) fn get(&self, path: &str) -> Response {
@@ -205,10 +248,10 @@ impl Drop for Emulator {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            eprintln!("the emulator's output:\n{}", self.output.lock().unwrap());
+            eprintln!("the emulator's output:\n{}", self.output());
             return;
         }
-        let output = self.output.lock().unwrap().clone() + &metrics.unwrap_or_default();
+        let output = self.output() + &metrics.unwrap_or_default();
         for secret in self.secrets.lock().unwrap().iter() {
             // Any part of a token would be too much; its header alone is public.
             let tail = &secret[secret.len() / 2..];
@@ -250,6 +293,14 @@ impl Response {
         assert_eq!(self.status, status, "{self:?}");
         self
     }
+}
+
+/// Whether `unshare` with these words does what it should; where not, the test is to be skipped.
+pub(crate) fn can_unshare(words: &[&str]) -> bool {
+    let output = Command::new("unshare").args(words).arg("true").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let given = if output.status.success() { Ok(()) } else { Err(said) };
+    privilege::require(&format!("unshare {}", words.join(" ")), given).is_some()
 }
 
 /// Writes the request and reads until the server closes.

@@ -1,0 +1,155 @@
+//! Hostile and heavy clients, one kind a test, while two well-behaved ones ask on: each has its answer in time, none is
+//! turned away, and the memory stays under the limit that the injection sets.
+//!
+//! One after the other and not with the unit tests, because time is measured: `./test hostile`.
+
+mod attack;
+mod honest;
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use imds_testkit::cgroup::MemoryLimit;
+
+use crate::support::{DOCUMENT, Emulator, ROLES, Stage};
+use attack::Attack;
+use honest::Latencies;
+
+/// The limit that the injection sets.
+const MEMORY: u64 = 32 * 1024 * 1024;
+
+const MANY: usize = 10_000;
+
+/// For how long well-behaved clients are measured under each attack.
+const MEASURED: Duration = Duration::from_secs(4);
+
+/// Half of the answers, and 99 of 100, are there so soon. No bound holds for each: the attackers are on the same machine, and
+/// a crowd is given its time (docs/adr/0016).
+const MEDIAN: Duration = Duration::from_millis(10);
+const P99: Duration = Duration::from_millis(50);
+
+/// Runs the attack beside the well-behaved clients, says how they fared, and checks it.
+#[track_caller]
+fn withstands(attack: impl FnOnce(&Attack<'_>) + Send) {
+    let limit = MemoryLimit::new(MEMORY);
+    let stage = Stage::new();
+    let program = match &limit {
+        Some(limit) => stage.emulator_through(&[
+            "sh",
+            "-c",
+            "echo $$ >\"$0\"; exec \"$@\"",
+            limit.members().to_str().unwrap(),
+        ]),
+        None => stage.emulator(),
+    };
+    // As a Pod has it: a line a request would be read by this process, and measured.
+    let mut emulator = program.env("IMDS_LOG_LEVEL", "debug").ready();
+    emulator.get(DOCUMENT).expect(200);
+
+    let stop = AtomicBool::new(false);
+    let (fresh, kept) = thread::scope(|threads| {
+        threads.spawn(|| attack(&Attack { target: emulator.imds, stop: &stop }));
+        let fresh = threads.spawn(|| honest::on_new_connections(emulator.imds, &stop));
+        let kept = threads.spawn(|| honest::on_a_kept_connection(emulator.imds, &stop));
+        thread::sleep(MEASURED);
+        stop.store(true, SeqCst);
+        (fresh.join().unwrap(), kept.join().unwrap())
+    });
+
+    let peak = limit.as_ref().map(MemoryLimit::peak);
+    println!("{}", thread::current().name().unwrap_or_default());
+    println!("  new connections:  {fresh}");
+    println!("  kept connection:  {kept}");
+    let counted = peak.map_or("no".to_owned(), |peak| format!("{}", peak / 1024));
+    println!("  memory: {}, {counted} KiB of all that the limit counts", resident(&emulator));
+    assert!(emulator.ended().is_none(), "it lives");
+    assert_eq!(limit.as_ref().map_or(0, MemoryLimit::kills), 0, "killed for lack of memory");
+    assert!(peak.is_none_or(|peak| peak < MEMORY), "{peak:?}");
+    fresh.check();
+    kept.check();
+    emulator.get(ROLES).expect(200);
+}
+
+/// The most memory of its own that the process has held.
+fn resident(emulator: &Emulator) -> String {
+    let status = fs::read_to_string(format!("/proc/{}/status", emulator.child.id())).unwrap();
+    let line = |name: &str| {
+        status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+    };
+    format!("VmHWM {}, RssAnon {} at the end", line("VmHWM:"), line("RssAnon:"))
+}
+
+impl Latencies {
+    #[track_caller]
+    fn check(&self) {
+        assert_eq!(self.failures, [] as [String; 0], "every request is answered");
+        assert!(self.all_but_one_in(2) < MEDIAN && self.all_but_one_in(100) < P99, "{self}");
+    }
+}
+
+const HEAD: &[u8] = b"GET /latest/meta-data/ HTTP/1.1\r\nhost: 169.254.169.254\r\nuser-agent: ";
+const BODY: &[u8] = b"PUT /latest/api/token HTTP/1.1\r\nhost: 169.254.169.254\r\n\
+    x-aws-ec2-metadata-token-ttl-seconds: 60\r\ncontent-length: 1000\r\n\r\n12345";
+const WHOLE: &[u8] = b"GET /latest/meta-data/ HTTP/1.1\r\nhost: 169.254.169.254\r\n\r\n";
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn nobody() {
+    withstands(|_| {});
+}
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn ten_thousand_connections_at_once_and_held_idle() {
+    withstands(|attack| attack.hold(MANY, b""));
+}
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn ten_thousand_requests_at_once_and_their_connections_held() {
+    withstands(|attack| attack.hold(MANY, WHOLE));
+}
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn ten_thousand_heads_begun_and_never_ended() {
+    withstands(|attack| attack.hold(MANY, HEAD));
+}
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn ten_thousand_bodies_begun_and_never_ended() {
+    withstands(|attack| attack.hold(MANY, BODY));
+}
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn a_storm_of_connections_on_which_nothing_is_said() {
+    withstands(|attack| attack.storm(MANY, b""));
+}
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn a_storm_of_heads_begun() {
+    withstands(|attack| attack.storm(MANY, HEAD));
+}
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn slow_heads_and_slow_bodies_byte_by_byte() {
+    withstands(|attack| attack.trickle(&[HEAD, BODY]));
+}
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn loops_without_a_pause_on_kept_and_on_new_connections() {
+    withstands(|attack| attack.loops(16));
+}
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn clients_that_ask_and_never_read() {
+    withstands(|attack| attack.never_read(100));
+}
