@@ -57,7 +57,8 @@ def copy_of_the_workspace(folder):
         if (ROOT / name).is_file():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target)
+            # Newer than what the target folder holds: the last run's mutant.
+            shutil.copy(ROOT / name, target)
 
 
 def simulate(folder):

@@ -123,18 +123,6 @@ impl Checker {
             other => Err(format!("answered {other}")),
         }
     }
-
-    /// What is asked of STS: never twice within a quarter of a second, if nobody touches a clock between.
-    pub(crate) fn check_load(&self) -> Result<u64, String> {
-        let world = self.world.lock();
-        let pairs = world.begun.iter().zip(world.begun.iter().skip(1));
-        for ((since, before), (of, after)) in pairs {
-            if since == of && *after - *before < Duration::from_millis(250) {
-                return Err(format!("STS was asked at {before:?} and again at {after:?}"));
-            }
-        }
-        Ok(world.begun.len() as u64)
-    }
 }
 
 /// The longest wait between two tries that anything in the plan can bring about; `own` is the longest that the emulator comes to

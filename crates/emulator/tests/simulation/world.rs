@@ -37,8 +37,9 @@ pub(crate) struct Inner {
     pub(crate) in_flight: u32,
     /// Whether the exchange before this moment brought credentials: no back-off is in force.
     pub(crate) last_was_good: bool,
-    /// When exchanges began, in the process's time, with the disturbance that was the last before.
-    pub(crate) begun: Vec<(u32, Duration)>,
+    /// When the last exchange began, in the process's time, with the disturbance that was the last before.
+    last_begun: Option<(u32, Duration)>,
+    pub(crate) exchanges: u64,
     pub(crate) incarnation: u32,
     /// How often a clock was touched or the process started anew.
     disturbances: u32,
@@ -76,7 +77,8 @@ impl World {
             issued: HashMap::new(),
             in_flight: 0,
             last_was_good: false,
-            begun: Vec::new(),
+            last_begun: None,
+            exchanges: 0,
             incarnation: 0,
             disturbances: 0,
             broken: None,
@@ -147,6 +149,18 @@ impl Inner {
         Now { wall, boot: Duration::from_hours(9) + self.true_time().saturating_sub(self.frozen) }
     }
 
+    /// STS is never asked twice within a quarter of a second, if nobody touches a clock between.
+    fn begin_exchange(&mut self) {
+        self.exchanges += 1;
+        let (disturbance, now) = (self.disturbances, self.process_time());
+        if let Some((since, before)) = self.last_begun.replace((disturbance, now))
+            && since == disturbance
+            && now - before < Duration::from_millis(250)
+        {
+            self.broken = Some(format!("STS was asked at {before:?} and again at {now:?}"));
+        }
+    }
+
     fn issue(&mut self, life: Duration, doubt: Duration) -> (String, SystemTime) {
         let number = self.issued.len() + 1;
         let id = format!("ASIAEXAMPLE{number:09}");
@@ -187,8 +201,7 @@ impl Exchange for SimulatedSts {
     async fn exchange(&self) -> Result<Answer, Failure> {
         let (behaviour, begun) = {
             let mut world = self.0.lock();
-            let at = (world.disturbances, world.process_time());
-            world.begun.push(at);
+            world.begin_exchange();
             world.in_flight += 1;
             if world.in_flight > 1 {
                 world.broken = Some("two exchanges in flight".to_owned());
@@ -212,30 +225,29 @@ impl SimulatedSts {
             retry_after,
             advice: None,
         };
-        match behaviour {
-            Behaviour::Good { there, back } => self.good(begun, there, back, ASKED, Some(0)).await,
-            Behaviour::NoDate => self.good(begun, QUICK, QUICK, ASKED, None).await,
+        let failure = match behaviour {
+            Behaviour::Good { there, back } => return self.good(begun, there, back, ASKED, Some(0)).await,
+            Behaviour::NoDate => return self.good(begun, QUICK, QUICK, ASKED, None).await,
             Behaviour::WrongDate { seconds, life } => {
                 // With our own clock late as well, nobody could tell that less was given than asked for.
                 let life = if begun.wall_ahead < 0 { ASKED } else { life };
-                self.good(begun, QUICK, QUICK, life, Some(seconds)).await
+                return self.good(begun, QUICK, QUICK, life, Some(seconds)).await;
             }
-            Behaviour::NearExpiry(life) => self.good(begun, QUICK, QUICK, life, Some(0)).await,
+            Behaviour::NearExpiry(life) => return self.good(begun, QUICK, QUICK, life, Some(0)).await,
             Behaviour::Hang => {
                 sleep(PATIENCE).await;
-                Err(failed("timeout", Remedy::Retry, None))
+                failed("timeout", Remedy::Retry, None)
             }
-            Behaviour::Throttled { retry_after } => {
-                sleep(QUICK).await;
-                Err(failed("throttled", Remedy::Wait, retry_after))
-            }
-            Behaviour::ServerError => Err(failed("server_error", Remedy::Retry, None)),
-            Behaviour::Refused => Err(failed("connect", Remedy::Retry, None)),
-            Behaviour::Garbage => Err(failed("unusable_answer", Remedy::Retry, None)),
-            Behaviour::Denied => Err(failed("denied", Remedy::GiveUpSlowly, None)),
-            Behaviour::NoToken => Err(failed("token_file", Remedy::RereadToken, None)),
-            Behaviour::TokenExpired => Err(failed("expired_token", Remedy::RereadToken, None)),
-        }
+            Behaviour::Throttled { retry_after } => failed("throttled", Remedy::Wait, retry_after),
+            Behaviour::ServerError => failed("server_error", Remedy::Retry, None),
+            Behaviour::Refused => failed("connect", Remedy::Retry, None),
+            Behaviour::Garbage => failed("unusable_answer", Remedy::Retry, None),
+            Behaviour::Denied => failed("denied", Remedy::GiveUpSlowly, None),
+            Behaviour::NoToken => failed("token_file", Remedy::RereadToken, None),
+            Behaviour::TokenExpired => failed("expired_token", Remedy::RereadToken, None),
+        };
+        sleep(QUICK).await;
+        Err(failure)
     }
 
     /// An answer whose `Date` is wrong by so many seconds, or that has none.
