@@ -34,17 +34,20 @@ need_libraries() {
 }
 
 install_packages() {
-    local as_root=()
-    if [ "$(id -u)" -ne 0 ]; then
-        if ! sudo -n true 2>/dev/null; then
-            echo "test: install these packages as root: $*" >&2
-            return 1
-        fi
-        as_root=(sudo -n)
-    fi
     echo "installing $*"
-    "${as_root[@]}" apt-get update >/dev/null
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@" >/dev/null
+    as_root apt-get update >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@" >/dev/null
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif sudo -n true 2>/dev/null; then
+        sudo -n "$@"
+    else
+        echo "test: run this as root: $*" >&2
+        return 1
+    fi
 }
 
 # .venv with tests/requirements.txt, made anew when that changes.
@@ -93,6 +96,18 @@ for program in map(pathlib.Path, sys.argv[2:]):
     program.write_bytes(programs.read(f"{program.name}/{program.name}"))
     program.chmod(0o755)
 PYTHON
+    rm -rf "$folder"
+}
+
+# PROMETHEUS and PROMTOOL: Debian's, unpacked beside the Python packages, because installing the package starts a service.
+need_prometheus() {
+    local unpacked=$PWD/.venv/prometheus folder
+    PROMETHEUS=$unpacked/usr/bin/prometheus PROMTOOL=$unpacked/usr/bin/promtool
+    [ -x "$PROMETHEUS" ] && [ -x "$PROMTOOL" ] && return
+    apt-cache show prometheus >/dev/null 2>&1 || as_root apt-get update >/dev/null
+    folder=$(mktemp -d)
+    (cd "$folder" && apt-get download --quiet --quiet --option APT::Sandbox::User= prometheus)
+    dpkg --extract "$folder"/prometheus_*.deb "$unpacked"
     rm -rf "$folder"
 }
 

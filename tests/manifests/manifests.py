@@ -49,6 +49,7 @@ def main():
         rendered = render_all(helm, pathlib.Path(folder))
         check_schemas(pathlib.Path(folder), rendered, kubectl)
         check_chart(rendered)
+        check_monitoring(rendered["everything", VERSIONS[-1]])
         check_programs(pathlib.Path(folder), rendered)
         check_policies(pathlib.Path(folder), checkov)
     check_settings()
@@ -158,6 +159,15 @@ def check_chart(rendered):
     check("the parts of the chart fit each other")
 
 
+def check_monitoring(documents):
+    """The alert rules and the dashboard come out of Helm as they are."""
+    rules = next(document["spec"] for document in documents if document["kind"] == "PrometheusRule")
+    dashboard = next(d["data"]["imds-emulator.json"] for d in documents if "imds-emulator.json" in d.get("data", {}))
+    folder = CHART / "monitoring"
+    check("the PrometheusRule has the rules of alerts.yaml", "" if rules == yaml.safe_load((folder / "alerts.yaml").read_text()) else "they differ")
+    check("the ConfigMap has dashboard.json", "" if dashboard.strip() == (folder / "dashboard.json").read_text().strip() else "it differs")
+
+
 def check_programs(folder, rendered):
     """The webhook's own programs take what the chart hands them."""
     flags, error = run("target/debug/imds-webhook", "--help")
@@ -165,7 +175,7 @@ def check_programs(folder, rendered):
     for case in CASES:
         documents = rendered[case.stem, VERSIONS[-1]]
         settings = folder / "settings.yaml"
-        settings.write_text(next(d for d in documents if d["kind"] == "ConfigMap")["data"]["settings.yaml"])
+        settings.write_text(next(d["data"][settings.name] for d in documents if settings.name in d.get("data", {})))
         _, error = run("target/debug/kubectl-imds", "inject", "--settings", settings, "--filename", ROOT / "examples/pod.yaml", "--strict")
         container = next(d for d in documents if d["kind"] == "Deployment")["spec"]["template"]["spec"]["containers"][0]
         unknown = [argument for argument in container["args"] if not re.search(rf"{re.escape(argument.split('=')[0])}\b", flags)]

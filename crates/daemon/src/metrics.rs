@@ -42,6 +42,12 @@ impl<const N: usize> Tally<N> {
         Self(Mutex::new(BTreeMap::new()))
     }
 
+    /// Shows these label values from the start, at zero: what only appears with its first event is no increase to
+    /// Prometheus.
+    pub fn start_at_zero(&self, labels: [&'static str; N]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(labels).or_default();
+    }
+
     /// Adds one for these label values.
     pub fn increment(&self, labels: [&'static str; N]) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(labels).or_default() += 1;
@@ -182,9 +188,12 @@ mod tests {
             latency.observe(Duration::from_millis(milliseconds));
         }
         let outcomes = Tally::new();
+        outcomes.start_at_zero(["bad", "never"]);
+        outcomes.start_at_zero(["good", ""]);
         outcomes.increment(["good", ""]);
         outcomes.increment(["bad", "late"]);
         outcomes.increment(["good", ""]);
+        outcomes.start_at_zero(["good", ""]);
         let mut text = Text::default();
         text.tally("x_outcomes_total", "Outcomes.", ["outcome", "reason"], &outcomes);
         text.family("x_requests_total", Kind::Counter, "Requests.")
@@ -195,6 +204,7 @@ mod tests {
             text.into_string(),
             "# HELP x_outcomes_total Outcomes.\n# TYPE x_outcomes_total counter\n\
              x_outcomes_total{outcome=\"bad\",reason=\"late\"} 1\n\
+             x_outcomes_total{outcome=\"bad\",reason=\"never\"} 0\n\
              x_outcomes_total{outcome=\"good\",reason=\"\"} 2\n\
              # HELP x_requests_total Requests.\n# TYPE x_requests_total counter\n\
              x_requests_total{path=\"token\",code=\"200\"} 1\n\

@@ -27,6 +27,7 @@ const IMPLAUSIBLE: Duration = Duration::from_mins(1);
 pub struct Credentials {
     document: Bytes,
     last_modified: HeaderValue,
+    obtained: SystemTime,
     expiration: SystemTime,
     life: Duration,
     end: Now,
@@ -53,7 +54,14 @@ impl Credentials {
         let last_modified = HeaderValue::from_str(&httpdate::fmt_http_date(now.wall)).ok()?;
         let document = document(answer, now.wall);
         let end = Now { wall: now.wall + left, boot: now.boot + left };
-        Some(Self { document: Bytes::from_owner(document), last_modified, expiration, life, end })
+        Some(Self {
+            document: Bytes::from_owner(document),
+            last_modified,
+            obtained: now.wall,
+            expiration,
+            life,
+            end,
+        })
     }
 
     /// The document that IMDS serves. Holds secrets: for the body of an answer to this Pod alone.
@@ -64,6 +72,11 @@ impl Credentials {
     /// The document's `LastUpdated` in the form of HTTP.
     pub fn last_modified(&self) -> HeaderValue {
         self.last_modified.clone()
+    }
+
+    /// When they came.
+    pub fn obtained(&self) -> SystemTime {
+        self.obtained
     }
 
     /// `Expiration` as STS gave it.

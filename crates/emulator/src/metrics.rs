@@ -104,6 +104,14 @@ impl Metrics {
             "How long exchanges with STS took.",
             &self.exchange_time,
         );
+        if let (Some(failure), Some(since)) = (state.failure.as_deref(), state.failing_since) {
+            text.family(
+                "imds_emulator_sts_failing_since_timestamp_seconds",
+                Kind::Gauge,
+                "Since when exchanges with STS have failed, by the last outcome; absent after a success.",
+            )
+            .sample(&[("outcome", failure.kind)], unix_seconds(since));
+        }
         let held = state.credentials.as_deref();
         text.family(
             "imds_emulator_credentials_valid",
@@ -118,6 +126,12 @@ impl Metrics {
                 "When the credentials that were last obtained expire, as STS said.",
             )
             .sample(&[], unix_seconds(held.expiration()));
+            text.family(
+                "imds_emulator_credentials_obtained_timestamp_seconds",
+                Kind::Gauge,
+                "When an exchange with STS last brought credentials that are served.",
+            )
+            .sample(&[], unix_seconds(held.obtained()));
         }
         text.family("imds_emulator_build_info", Kind::Gauge, "1; the labels tell the build.")
             .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -134,3 +148,6 @@ impl Metrics {
 fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //! in flight whatever asks, and a failure can never take valid credentials away.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, watch};
 
@@ -20,6 +20,8 @@ pub struct State {
     pub credentials: Option<Arc<Credentials>>,
     /// Why the last exchange failed; none after a success.
     pub failure: Option<Arc<Failure>>,
+    /// When the first exchange after the last success failed; none after a success.
+    pub failing_since: Option<SystemTime>,
 }
 
 /// The loop's end of what it shares with the readers.
@@ -111,7 +113,9 @@ fn succeeded(state: &watch::Sender<State>, credentials: Credentials, now: Now) -
         refresh_in_seconds = rounded_up(schedule.wait(now));
         "got credentials from STS"
     );
-    state.send_modify(|state| *state = State { credentials: Some(Arc::new(credentials)), failure: None });
+    state.send_modify(|state| {
+        *state = State { credentials: Some(Arc::new(credentials)), failure: None, failing_since: None };
+    });
     schedule
 }
 
@@ -131,7 +135,10 @@ fn failed(state: &watch::Sender<State>, before: &Schedule, failure: Failure, now
             "can't get credentials: {failure}"
         ),
     }
-    state.send_modify(|state| state.failure = Some(Arc::new(failure)));
+    state.send_modify(|state| {
+        state.failure = Some(Arc::new(failure));
+        state.failing_since.get_or_insert(now.wall);
+    });
     schedule
 }
 

@@ -6,6 +6,21 @@ use imds_daemon::metrics::{Counter, Histogram, Kind, Tally, Text};
 
 use crate::review::{Outcome, Webhook};
 
+/// Why a Pod is refused, in the words of `Outcome::Refused`. They are shown before they occur, so that the first refusal is
+/// an increase.
+const REFUSALS: [&str; 10] = [
+    "host_network",
+    "injected_otherwise",
+    "internal",
+    "invalid_annotations",
+    "malformed",
+    "name_taken",
+    "native_unsupported",
+    "no_role",
+    "privileged_port",
+    "windows",
+];
+
 /// The counters of a process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -18,8 +33,12 @@ pub struct Metrics {
 impl Metrics {
     /// All at zero.
     pub fn new(start: SystemTime) -> Self {
+        let reviews = Tally::new();
+        for reason in REFUSALS {
+            reviews.start_at_zero([Webhook::Mutate.name(), "refused", reason]);
+        }
         Self {
-            reviews: Tally::new(),
+            reviews,
             unreadable: Counter::new(),
             review_time: Histogram::new([1, 2, 5, 10, 50, 100, 1000, 5000]),
             start,
@@ -81,3 +100,6 @@ impl Metrics {
 fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,6 +152,27 @@ async fn keeps_serving_while_sts_is_down_until_the_true_end_then_recovers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn since_when_exchanges_fail_is_known_until_one_succeeds() {
+    let fails = || Script::Fail(Remedy::GiveUpSlowly);
+    let running = start([Script::Succeed, fails(), fails(), fails(), Script::Succeed]);
+    let failing_since = || running.view.state().failing_since;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(failing_since(), None);
+    while running.exchanges() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let first = failing_since().unwrap();
+    while running.exchanges() < 4 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(failing_since(), Some(first), "the first failure counts");
+    }
+    tokio::time::sleep(10 * MINUTE).await;
+    assert_eq!(running.exchanges(), 5);
+    assert_eq!(failing_since(), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn worse_credentials_never_replace_better_ones() {
     let running = start([Script::Succeed, Script::Grant(5 * MINUTE), Script::Fail(Remedy::GiveUpSlowly)]);
     tokio::time::sleep(Duration::from_secs(1)).await;
