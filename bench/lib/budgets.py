@@ -1,0 +1,132 @@
+"""What the programs may cost, and the figures that are held against it: those that come out the same on any machine.
+
+A budget is a few per cent above what is reached. Why the figures are what they are: docs/adr/0001, 0003 and 0008, docs/performance.md.
+"""
+import contextlib
+import statistics
+import time
+
+import load
+
+import measuring
+import ours
+
+# name -> (unit, the most that is allowed)
+BUDGETS = {
+    "imds-redirect, file": ("bytes", 1_300_000),
+    "imds-emulator, file": ("bytes", 4_000_000),
+    # As the release pushes it (deploy/image/pulled.py).
+    "image, as it is pulled": ("bytes", 4_000_000),
+    "emulator, private memory of each of 20 copies": ("KiB", 400),
+    "emulator, PSS of each of 20 copies": ("KiB", 550),
+    "emulator, an idle kept connection": ("KiB", 16),
+    "emulator, a cached GET": ("instructions", 16_000),
+    "emulator, exec to first credential": ("instructions", 6_000_000),
+    "webhook, a review over TLS": ("instructions", 700_000),
+    "webhook, private memory of each of 5 copies": ("KiB", 1024),
+}
+# What is aimed at beyond them, where anything is.
+AIMS = {
+    "emulator, private memory of each of 20 copies": 350,
+    "emulator, a cached GET": 12_000,
+    "emulator, exec to first credential": 3_000_000,
+    "webhook, a review over TLS": 250_000,
+}
+# Time is noise on a shared machine: aimed at and told, never a failure.
+CPU_OF_GET, CPU_OF_REVIEW = "emulator, CPU time of a GET: ", "webhook, CPU time of a review: "
+TIMES = {
+    "emulator, exec to first credential, STS included": ("ms", 6),
+    **{CPU_OF_GET + words: ("of bare-epoll's", 1.15) for _, _, words in load.MODES.values()},
+    **{CPU_OF_REVIEW + load.MODES[mode][2]: ("µs", 40) for mode in ("keep", "alone")},
+}
+
+
+def time_to_first(sts):
+    """Milliseconds from exec to the first credential, by the program's own log."""
+    begun = time.time()
+    with contextlib.ExitStack() as stack:
+        return 1000 * (ours.Emulator(stack, sts).got_credentials - begun)
+
+
+def idle_connection(sts):
+    """KiB of private memory for each kept connection that idles."""
+    with contextlib.ExitStack() as stack:
+        emulator = ours.Emulator(stack, sts)
+        ours.get(emulator.connection())
+        before = measuring.smaps(emulator.pids())["private"]
+        # All but a few of the connections that it keeps at once.
+        connections = [emulator.connection() for _ in range(120)]
+        for connection in connections:
+            ours.get(connection)
+        return (measuring.smaps(emulator.pids())["private"] - before) / len(connections)
+
+
+def measure():
+    """Every figure of the table but the image's, by name."""
+    with contextlib.ExitStack() as stack:
+        sts = ours.Sts(stack)
+        emulator = lambda stack, before=(): ours.Emulator(stack, sts, before)
+        first = min(time_to_first(sts) for _ in range(5))
+        # Private memory beside other copies: what one more Pod costs. Alone, pages of the file would count as private.
+        emulators = measuring.copies(emulator, 20)
+        connection = idle_connection(sts)
+        start = measuring.instructions(emulator, ours.get, 0)
+        each = measuring.instructions_each(emulator, ours.get, 100, 600)
+    body = ours.review_body()
+    return {
+        "imds-redirect, file": ours.REDIRECT.stat().st_size,
+        "imds-emulator, file": ours.EMULATOR.stat().st_size,
+        "emulator, private memory of each of 20 copies": emulators["private"],
+        "emulator, PSS of each of 20 copies": emulators["pss"],
+        "emulator, an idle kept connection": connection,
+        "emulator, a cached GET": each,
+        "emulator, exec to first credential": start,
+        "webhook, a review over TLS": measuring.instructions_each(ours.Webhook, lambda c: ours.review(c, body), 20, 120),
+        "webhook, private memory of each of 5 copies": measuring.copies(ours.Webhook, 5)["private"],
+        "emulator, exec to first credential, STS included": first,
+    }
+
+
+def of_rounds(servers):
+    """The times that bench/run's rounds give."""
+    found = {}
+    for mode, (_, _, words) in load.MODES.items():
+        cpu = {name: next(iter(server["asks"].values()))[mode]["cpu"] for name, server in servers.items() if mode in server["modes"]}
+        if {"imds-emulator", "bare-epoll"} <= cpu.keys():
+            found[CPU_OF_GET + words] = load.ratio(cpu["imds-emulator"], cpu["bare-epoll"])
+        if "imds-webhook" in cpu:
+            found[CPU_OF_REVIEW + words] = statistics.median(cpu["imds-webhook"])
+    return found
+
+
+def check(measured):
+    """Prints the figures that there are beside their budgets; returns how many are over."""
+    broken = passed = 0
+    for name, (unit, most) in BUDGETS.items():
+        if name in measured:
+            over = measured[name] > most
+            broken, passed = broken + over, passed + (not over)
+            print(f"  {'✘' if over else '✔'} {name}: {number(measured[name])} {unit} (budget {number(most)})")
+    for name, (unit, aim) in TIMES.items():
+        if name in measured:
+            print(f"  · {name}: {number(measured[name])} {unit} (aim {number(aim)}; time fails nothing)")
+    print(f"budgets: {passed} passed, {broken} failed")
+    return broken
+
+
+def table(measured):
+    """The same as lines of Markdown, with the aims."""
+    lines = ["| | now | budget | aim | reached |", "|---|---:|---:|---:|---|"]
+    for name, (unit, most) in (BUDGETS | TIMES).items():
+        if name not in measured:
+            continue
+        value = measured[name]
+        aim = most if name in TIMES else AIMS.get(name)
+        budget = "" if name in TIMES else number(most)
+        reached = "" if aim is None else "yes" if value <= aim else "**no**"
+        lines.append(f"| {name} | {number(value)} {unit} | {budget} | {number(aim) if aim else ''} | {reached} |")
+    return lines
+
+
+def number(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
