@@ -19,7 +19,7 @@ def tables(results):
     }
     if results["budgets"]:
         found["files"] = files(results)
-        found["budgets"] = budgets.table(results["budgets"])
+        found["budgets"] = budgets.table(budgets.of_run(results))
         found |= {f"where, {what}": where(groups) for what, groups in results["where"].items()}
     return found
 
