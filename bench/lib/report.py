@@ -20,7 +20,7 @@ def tables(results):
     if results["budgets"]:
         found["files"] = files(results)
         found["budgets"] = budgets.table(budgets.of_run(results))
-        found |= {f"where, {what}": where(groups) for what, groups in results["where"].items()}
+        found |= {f"where, {what}": where(what, groups) for what, groups in results["where"].items()}
     return found
 
 
@@ -116,9 +116,9 @@ def files(results):
     return ["| file | bytes |", "|---|---:|", *(f"| {name} | {count:,} |" for name, count in results["files"].items())]
 
 
-def where(groups):
+def where(what, groups):
     whole = sum(groups.values())
-    return [f"| | {whole:,.0f} | |", "|---|---:|---:|", *(f"| {group} | {count:,.0f} | {percent(count / whole)} |" for group, count in groups.items())]
+    return [f"| {what} | {whole:,.0f} | |", "|---|---:|---:|", *(f"| {group} | {count:,.0f} | {percent(count / whole)} |" for group, count in groups.items())]
 
 
 def label(name, ask):

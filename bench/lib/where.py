@@ -41,9 +41,9 @@ def measure():
         emulator = lambda stack, before: ours.Emulator(stack, sts, before, EMULATOR)
         webhook = lambda stack, before: ours.Webhook(stack, before, WEBHOOK)
         return {
-            "GET": told(each(emulator, ours.get, 100, 600)),
-            "start": told(by_group(measuring.callgrind(emulator, ours.get, 0))),
-            "review": told(each(webhook, lambda connection: ours.review(connection, body), 20, 120)),
+            "a cached GET": told(each(emulator, ours.get, 100, 600)),
+            "exec to first credential": told(by_group(measuring.callgrind(emulator, ours.get, 0))),
+            "a review": told(each(webhook, lambda connection: ours.review(connection, body), 20, 120)),
         }
 
 
