@@ -10,6 +10,7 @@ import load
 
 import measuring
 import ours
+import rsa_sts
 
 # name -> (unit, the most that is allowed)
 BUDGETS = {
@@ -20,8 +21,9 @@ BUDGETS = {
     "emulator, private memory of each of 20 copies": ("KiB", 330),
     "emulator, PSS of each of 20 copies": ("KiB", 490),
     "emulator, an idle kept connection": ("KiB", 15),
-    "emulator, a cached GET": ("instructions", 13_800),
+    "emulator, a cached GET": ("instructions", 12_500),
     "emulator, exec to first credential": ("instructions", 3_300_000),
+    "emulator, exec to first credential, RSA chain": ("instructions", 3_100_000),
     "webhook, a review over TLS": ("instructions", 340_000),
     "webhook, private memory of each of 5 copies": ("KiB", 350),
 }
@@ -29,7 +31,7 @@ BUDGETS = {
 AIMS = {
     "emulator, private memory of each of 20 copies": 350,
     "emulator, a cached GET": 12_000,
-    "emulator, exec to first credential": 3_000_000,
+    "emulator, exec to first credential, RSA chain": 3_000_000,
     "webhook, a review over TLS": 250_000,
 }
 # Time is noise on a shared machine: aimed at and told, never a failure.
@@ -71,6 +73,8 @@ def measure():
         emulators = measuring.copies(emulator, 20)
         connection = idle_connection(sts)
         start = measuring.instructions(emulator, ours.get, 0)
+        like_aws = rsa_sts.Sts(stack, sts)
+        start_rsa = measuring.instructions(lambda stack, before: ours.Emulator(stack, like_aws, before), ours.get, 0)
         each = measuring.instructions_each(emulator, ours.get, 100, 600)
     body = ours.review_body()
     return {
@@ -81,6 +85,7 @@ def measure():
         "emulator, an idle kept connection": connection,
         "emulator, a cached GET": each,
         "emulator, exec to first credential": start,
+        "emulator, exec to first credential, RSA chain": start_rsa,
         "webhook, a review over TLS": measuring.instructions_each(ours.Webhook, lambda c: ours.review(c, body), 20, 120),
         "webhook, private memory of each of 5 copies": measuring.copies(ours.Webhook, 5)["private"],
         "emulator, exec to first credential, STS included": first,

@@ -95,9 +95,9 @@ impl Credentials {
         by_wall.min(self.end.boot.saturating_sub(now.boot))
     }
 
-    /// Whether they may be served.
+    /// Whether they may be served: neither end has come.
     pub fn are_valid(&self, now: Now) -> bool {
-        !self.remaining(now).is_zero()
+        now.wall < self.end.wall && now.boot < self.end.boot
     }
 }
 
@@ -205,7 +205,11 @@ mod tests {
     #[test]
     fn the_earlier_end_counts_whatever_a_clock_does() {
         let held = obtained(now().wall + HOUR, None).unwrap();
-        let at = |wall, boot| held.remaining(Now { wall, boot });
+        let at = |wall, boot| {
+            let now = Now { wall, boot };
+            assert_eq!(held.are_valid(now), !held.remaining(now).is_zero());
+            held.remaining(now)
+        };
         assert_eq!(at(now().wall + 10 * MINUTE, now().boot + 10 * MINUTE), Duration::from_secs(2999));
         assert_eq!(
             at(now().wall - 24 * HOUR, now().boot + 59 * MINUTE),
@@ -213,5 +217,7 @@ mod tests {
             "set back a day"
         );
         assert_eq!(at(now().wall + 2 * HOUR, now().boot + MINUTE), Duration::ZERO, "frozen for two hours");
+        let end = Duration::from_secs(3599);
+        assert_eq!(at(now().wall + end, now().boot + end), Duration::ZERO, "at the end");
     }
 }
