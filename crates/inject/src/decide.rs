@@ -210,7 +210,7 @@ fn check_server(form: SidecarForm, server: Option<ServerVersion>) -> Result<(), 
 
 /// A Pod has containers, and each item of its lists is an object.
 fn check_shape(pod: PodView<'_>) -> Result<(), Reason> {
-    if pod.items(CONTAINERS).is_empty() {
+    if pod.containers.is_empty() {
         return Err(Reason::Malformed { path: CONTAINERS.to_owned() });
     }
     for list in [CONTAINERS, INIT_CONTAINERS, VOLUMES] {
@@ -259,7 +259,7 @@ fn operations(
             }
             patch.prepend(CONTAINERS, vec![emulator.into()])?;
             // `kubectl logs` and `exec` still mean the user's container.
-            if let Some(first) = pod.items(CONTAINERS).first().and_then(|container| container.get("name")) {
+            if let Some(first) = pod.containers.first().and_then(|container| container.get("name")) {
                 patch.set_absent(ANNOTATIONS, DEFAULT_CONTAINER, first.clone())?;
             }
         }

@@ -33,12 +33,21 @@ pub(crate) struct PodView<'a> {
     labels: &'a Value,
     annotations: &'a Value,
     spec: &'a Value,
+    pub(crate) containers: &'a [Value],
+    init_containers: &'a [Value],
 }
 
 impl<'a> PodView<'a> {
     pub(crate) fn new(raw: &'a Value) -> Self {
         let part = |path| at(raw, path).unwrap_or(&Value::Null);
-        Self { raw, labels: part("/metadata/labels"), annotations: part(ANNOTATIONS), spec: part("/spec") }
+        Self {
+            raw,
+            labels: part("/metadata/labels"),
+            annotations: part(ANNOTATIONS),
+            spec: part("/spec"),
+            containers: items(raw, CONTAINERS),
+            init_containers: items(raw, INIT_CONTAINERS),
+        }
     }
 
     pub(crate) fn enabled_label(self) -> Option<&'a Value> {
@@ -88,8 +97,8 @@ impl<'a> PodView<'a> {
     }
 
     fn has_windows_options(self) -> bool {
-        let containers = self.items(CONTAINERS).iter().chain(self.items(INIT_CONTAINERS));
-        let mut contexts = containers
+        let mut contexts = self
+            .all_containers()
             .filter_map(|container| container.get("securityContext"))
             .chain(self.spec.get("securityContext"));
         contexts.any(|context| {
@@ -113,8 +122,7 @@ impl<'a> PodView<'a> {
 
     /// The TCP ports that the containers say they listen on, each with the container's name.
     pub(crate) fn container_ports(self) -> impl Iterator<Item = (&'a str, u16)> {
-        let containers = self.items(CONTAINERS).iter().chain(self.items(INIT_CONTAINERS));
-        containers.flat_map(|container| {
+        self.all_containers().flat_map(|container| {
             let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
             let ports = container.get("ports").and_then(Value::as_array).into_iter().flatten();
             let tcp =
@@ -161,27 +169,34 @@ impl<'a> PodView<'a> {
     /// Whether its quality-of-service class comes from its containers and is Guaranteed: each has limits for CPU and memory,
     /// and requests that equal them or are left to be set to them. Source: Kubernetes, "Pod Quality of Service Classes".
     fn is_guaranteed(self) -> bool {
-        let mut containers = self.items(CONTAINERS).iter().chain(self.items(INIT_CONTAINERS));
-        !self.items(CONTAINERS).is_empty()
-            && containers.all(|container| COMPUTE.iter().all(|name| is_fixed(container, name)))
+        !self.containers.is_empty()
+            && self.all_containers().all(|container| COMPUTE.iter().all(|name| is_fixed(container, name)))
     }
 
     pub(crate) fn container(self, name: &str) -> Option<&'a Value> {
-        self.named(CONTAINERS, name).or_else(|| self.named(INIT_CONTAINERS, name))
+        self.all_containers().find(|container| is_named(container, name))
     }
 
     pub(crate) fn has_volume(self, name: &str) -> bool {
         self.named(VOLUMES, name).is_some()
     }
 
+    fn all_containers(self) -> impl Iterator<Item = &'a Value> {
+        self.containers.iter().chain(self.init_containers)
+    }
+
     /// The items of an array; none where it is absent.
     pub(crate) fn items(self, array: &str) -> &'a [Value] {
-        at(self.raw, array).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+        items(self.raw, array)
     }
 
     fn named(self, array: &str, name: &str) -> Option<&'a Value> {
         self.items(array).iter().find(|item| is_named(item, name))
     }
+}
+
+fn items<'a>(document: &'a Value, array: &str) -> &'a [Value] {
+    at(document, array).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 fn is_fixed(container: &Value, resource: &str) -> bool {
