@@ -13,8 +13,9 @@ use tokio::time::Instant;
 
 use crate::shutdown::Shutdown;
 
-/// What a crowd of honest clients is given to ask and to be answered, before any is broken off. Clients wait for a second.
-const HONEST_TIME: Duration = Duration::from_millis(100);
+/// What a crowd of honest clients is given to ask and to be answered, before any is broken off. Nobody is accepted meanwhile:
+/// more would fill the backlog of a flood, and who finds that full comes again a second later only.
+const HONEST_TIME: Duration = Duration::from_millis(40);
 
 /// At the cap, this share of it is made free at once: a flood costs less by the dozen.
 const ROOM_SHARE: usize = 16;
