@@ -248,6 +248,9 @@ where
         http1::Builder::new()
             // hyper would set a timer anew for each request: a thousand instructions.
             .header_read_timeout(None)
+            // An answer is written at once: nobody need look meanwhile whether the client has gone, for which hyper would take
+            // a new buffer for each request.
+            .half_close(true)
             .max_buf_size(limits.head_bytes)
             .serve_connection(TokioIo::new(stream), service)
     );

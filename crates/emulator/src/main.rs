@@ -1,10 +1,16 @@
 //! `imds-emulator`: see the library of the same name.
 
+use std::alloc::System;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use imds_contract::environment::ProcessEnvironment;
 use imds_emulator::config::{Command, Config};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes whatever is freed: the HTTP and TLS libraries' buffers, too, have held credentials and tokens.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 /// Wrong settings (`EX_USAGE` of BSD's sysexits).
 const USAGE: u8 = 64;

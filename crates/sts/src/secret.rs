@@ -1,7 +1,8 @@
 //! Text that must not leave this process but on purpose. No `Display`, no `Clone`, a `Debug` that tells nothing, and
 //! memory that is wiped when it is dropped.
 //!
-//! The wiping covers our own copies. What the HTTP and TLS libraries buffered on the way is freed, not wiped.
+//! The wiping covers our own copies. What the HTTP and TLS libraries buffered on the way is freed: a program that holds secrets for
+//! long wipes all that is freed, as `imds-emulator` does by its allocator.
 
 use std::fmt;
 
