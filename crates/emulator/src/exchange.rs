@@ -17,6 +17,9 @@ use crate::clock::Clock;
 /// STS's bounds on the length of a token, in bytes. Source: STS API, `WebIdentityToken`.
 const TOKEN_LENGTH: std::ops::RangeInclusive<usize> = 4..=20_000;
 
+/// Room for a token of the usual length, in bytes: kubelet's have about a thousand.
+const USUAL_TOKEN: usize = 4 * 1024;
+
 /// Something that gets credentials: STS, or a test's stand-in.
 pub trait Exchange: Send + Sync + 'static {
     /// Asks once. No retry: the refresh loop alone retries.
@@ -156,8 +159,8 @@ impl<C: Clock> StsExchange<C> {
             advice: None,
         };
         let limit = TOKEN_LENGTH.end() + 1;
-        // Room for all at once: a buffer that grows would leave copies of the token behind.
-        let mut text = zeroize::Zeroizing::new(String::with_capacity(limit + 1));
+        // Room for most at once: a copy that a growing buffer leaves behind is wiped by the allocator alone.
+        let mut text = zeroize::Zeroizing::new(String::with_capacity(USUAL_TOKEN));
         open_regular(&self.token_file)
             .and_then(|file| file.take(limit as u64).read_to_string(&mut text))
             .map_err(|error| match error.kind() {

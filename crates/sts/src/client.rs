@@ -39,7 +39,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const BUFFER: usize = 16 * 1024;
 
 /// Room for an answer of STS's usual length, in bytes.
-const USUAL_BODY: usize = 8 * 1024;
+const USUAL_BODY: usize = 4 * 1024;
 
 /// What a client needs to know.
 #[derive(Debug)]
