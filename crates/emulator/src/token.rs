@@ -29,7 +29,7 @@ pub struct Ttl(u32);
 impl Ttl {
     /// Reads the value of `X-aws-ec2-metadata-token-ttl-seconds`.
     pub fn parse(value: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(value).ok()?.trim();
+        let text = std::str::from_utf8(value).ok()?.trim_ascii();
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let seconds = text.parse().ok().filter(|seconds| digits && (1..=LONGEST_TTL).contains(seconds))?;
         Some(Self(seconds))

@@ -13,7 +13,7 @@ impl AllowedHosts {
     /// Whether this value of `Host` names one of them, with or without a port, in upper or lower case.
     pub fn allow(&self, value: &[u8]) -> bool {
         let Ok(value) = std::str::from_utf8(value) else { return false };
-        let host = host_of(value.trim());
+        let host = host_of(value.trim_ascii());
         self.0.iter().any(|allowed| allowed.eq_ignore_ascii_case(host))
     }
 }
