@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use imds_contract::RoleArn;
+use imds_contract::{RoleArn, is_object_name};
 use imds_inject::ServerVersion;
 
 /// The IMDS emulator from a person's shell
@@ -289,8 +289,7 @@ impl FromStr for PodName {
                 "this is a {kind}, and one of its Pods is meant: kubectl get pods lists them"
             ));
         }
-        let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-        if name.is_empty() || name.len() > 253 || !name.bytes().all(legal) {
+        if !is_object_name(name) {
             return Err("accepted: the name of a Pod".to_owned());
         }
         Ok(Self(name.to_owned()))

@@ -12,5 +12,5 @@ pub mod value;
 
 pub use value::{
     AllowedHosts, Hop, HopLimit, HttpTokens, Interception, Invalid, Metadata, Partition, Region, RoleArn,
-    RoleChain, Seconds, SessionDuration, SessionName, excerpt,
+    RoleChain, Seconds, SessionDuration, SessionName, excerpt, is_object_name,
 };

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use imds_contract::environment::{self, Environment};
+use imds_contract::is_object_name;
 use imds_sts::{Claims, FailureKind};
 
 /// The refusals that are about the token, the role or its trust policy.
@@ -49,7 +50,7 @@ pub struct ExplainCommand(String);
 impl ExplainCommand {
     /// The Pod is known by what the session's name is made of.
     pub fn of(environment: &dyn Environment) -> Self {
-        let named = |variable| environment.get(variable).filter(|name| is_object_name(name));
+        let named = |variable| environment.get(variable).filter(|name| can_be_typed(name));
         let pod = named(environment::POD_NAME).zip(named(environment::POD_NAMESPACE));
         let pod = pod.map(|(pod, namespace)| format!(" {pod} -n {namespace}"));
         Self(format!("kubectl imds explain{}", pod.unwrap_or_default()))
@@ -62,10 +63,9 @@ impl fmt::Display for ExplainCommand {
     }
 }
 
-/// What can be typed as it is. Source: Kubernetes, "Object Names and IDs".
-fn is_object_name(name: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-    (1..=253).contains(&name.len()) && !name.starts_with('-') && name.bytes().all(legal)
+/// A name, and no flag.
+fn can_be_typed(name: &str) -> bool {
+    is_object_name(name) && !name.starts_with('-')
 }
 
 #[cfg(test)]

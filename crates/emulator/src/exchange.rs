@@ -9,13 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use imds_contract::{Hop, RoleArn, RoleChain, SessionDuration, SessionName};
-use imds_sts::{Answer, AssumeRole, AssumeRoleWithWebIdentity, Client, Remedy, Secret};
+use imds_sts::{Answer, AssumeRole, AssumeRoleWithWebIdentity, Client, Remedy, Secret, TOKEN_LENGTH};
 
 use crate::advice::{Advice, ExplainCommand};
 use crate::clock::Clock;
-
-/// STS's bounds on the length of a token, in bytes. Source: STS API, `WebIdentityToken`.
-const TOKEN_LENGTH: std::ops::RangeInclusive<usize> = 4..=20_000;
 
 /// Room for a token of the usual length, in bytes: kubelet's have about a thousand.
 const USUAL_TOKEN: usize = 4 * 1024;
@@ -171,8 +168,10 @@ impl<C: Clock> StsExchange<C> {
             })?;
         let token = text.trim_end();
         if !TOKEN_LENGTH.contains(&token.len()) {
-            let more = if token.len() > *TOKEN_LENGTH.end() { "more than 20000" } else { "fewer than 4" };
-            return Err(failed(&format_args!("it holds {more} characters, STS takes 4 to 20000")));
+            let (least, most) = (TOKEN_LENGTH.start(), TOKEN_LENGTH.end());
+            let held =
+                if token.len() > *most { format!("more than {most}") } else { format!("fewer than {least}") };
+            return Err(failed(&format_args!("it holds {held} characters, STS takes {least} to {most}")));
         }
         Ok(Secret::from(token))
     }

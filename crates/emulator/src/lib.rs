@@ -44,7 +44,7 @@ const ADMIN_LIMITS: Limits =
 
 /// Descriptors that no client of IMDS gets: those of the admin listener's clients, and what the program itself has open, in
 /// an exchange with STS above all.
-const OWN_DESCRIPTORS: u64 = 32 + 24;
+const OWN_DESCRIPTORS: u64 = ADMIN_LIMITS.connections as u64 + 24;
 
 /// Where descriptors are scarcer than that.
 const LEAST_CONNECTIONS: u64 = 8;

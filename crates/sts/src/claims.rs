@@ -8,9 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::failure::clean;
 use crate::json::{Reader, Token};
-
-/// STS's own limit. Source: STS API, `AssumeRoleWithWebIdentity`, `WebIdentityToken`.
-const LONGEST_TOKEN: usize = 20_000;
+use crate::request::TOKEN_LENGTH;
 
 /// More audiences than any token has.
 const MOST_AUDIENCES: usize = 10;
@@ -35,7 +33,7 @@ pub struct Claims {
 impl Claims {
     /// Of a token in the compact form, `HEADER.PAYLOAD.SIGNATURE`; `None` where it is none.
     pub fn of(token: &str) -> Option<Self> {
-        if token.len() > LONGEST_TOKEN {
+        if token.len() > *TOKEN_LENGTH.end() {
             return None;
         }
         let mut parts = token.trim().split('.');

@@ -114,30 +114,7 @@ impl<'a> Reader<'a> {
 
     fn string(&mut self) -> Option<String> {
         self.expect('"')?;
-        let mut text = String::new();
-        loop {
-            match self.chars.next()?.1 {
-                '"' => return Some(text),
-                '\\' => text.push(self.escaped()?),
-                c => text.push(c),
-            }
-        }
-    }
-
-    fn escaped(&mut self) -> Option<char> {
-        Some(match self.chars.next()?.1 {
-            'u' => {
-                let mut code = 0;
-                for _ in 0..4 {
-                    code = code * 16 + self.chars.next()?.1.to_digit(16)?;
-                }
-                // A half of a surrogate pair stands for nothing by itself: it is for a person's eyes alone.
-                char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
-            }
-            'n' | 'r' | 't' | 'b' | 'f' => ' ',
-            c @ ('"' | '\\' | '/') => c,
-            _ => return None,
-        })
+        rest_of_string(self.chars.by_ref().map(|(_, c)| c), |_| None)
     }
 
     /// A number, `true`, `false` or `null`.
@@ -157,6 +134,33 @@ impl<'a> Reader<'a> {
 
     fn blanks(&mut self) {
         while self.chars.next_if(|(_, c)| c.is_ascii_whitespace()).is_some() {}
+    }
+}
+
+/// What follows a string's first quote, up to its last. `other` says what an escape stands for that JSON does not have.
+pub(crate) fn rest_of_string(
+    mut chars: impl Iterator<Item = char>,
+    other: impl Fn(char) -> Option<char>,
+) -> Option<String> {
+    let mut text = String::new();
+    loop {
+        text.push(match chars.next()? {
+            '"' => return Some(text),
+            '\\' => match chars.next()? {
+                'u' => {
+                    let mut code = 0;
+                    for _ in 0..4 {
+                        code = code * 16 + chars.next()?.to_digit(16)?;
+                    }
+                    // A half of a surrogate pair stands for nothing by itself: it is for a person's eyes alone.
+                    char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+                }
+                'n' | 'r' | 't' | 'b' | 'f' => ' ',
+                c @ ('"' | '\\' | '/') => c,
+                c => other(c)?,
+            },
+            c => c,
+        });
     }
 }
 

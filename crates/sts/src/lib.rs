@@ -22,7 +22,7 @@ pub use client::{Client, ClientSettings, Timeouts};
 pub use endpoint::{Endpoint, EndpointError, EndpointSettings, RegionalEndpoints, Scheme};
 pub use failure::{Failure, FailureKind, Remedy};
 pub use proxy::{NoProxy, Proxy, ProxyError};
-pub use request::{AssumeRole, AssumeRoleWithWebIdentity, Request};
+pub use request::{AssumeRole, AssumeRoleWithWebIdentity, Request, TOKEN_LENGTH};
 pub use response::{Answer, Credentials, ErrorBody, Reply, error_body};
 pub use secret::Secret;
 pub use tls::Trust;

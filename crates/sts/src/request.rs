@@ -2,6 +2,7 @@
 //!
 //! Source: STS API reference, version 2011-06-15.
 
+use std::ops::RangeInclusive;
 use std::time::SystemTime;
 
 use form_urlencoded::{Serializer, byte_serialize};
@@ -12,6 +13,9 @@ use crate::{Credentials, Secret};
 
 /// The `Content-Type` of [`Request::form`].
 pub const CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
+
+/// STS's bounds on a token's length, in bytes. Source: STS API, `AssumeRoleWithWebIdentity`, `WebIdentityToken`.
+pub const TOKEN_LENGTH: RangeInclusive<usize> = 4..=20_000;
 
 /// What STS is asked.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +35,7 @@ pub struct AssumeRoleWithWebIdentity<'a> {
     pub session_name: &'a SessionName,
     /// The life to ask for.
     pub duration: SessionDuration,
-    /// The token, 4 to 20000 characters, without the newline that may end its file: whoever reads it checks this.
+    /// The token, of [`TOKEN_LENGTH`], without the newline that may end its file: whoever reads it checks this.
     pub token: &'a Secret,
 }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use roxmltree::{Document, Node, ParsingOptions};
 
 use crate::failure::{Failure, FailureKind, clean, clean_word};
+use crate::json::rest_of_string;
 use crate::{Request, Secret};
 
 /// The most that is read of an answer, in bytes. STS's own are about 2 KiB.
@@ -240,23 +241,8 @@ fn json_string(body: &str, name: &str) -> Option<String> {
     let value = body.match_indices(&name).find_map(|(at, _)| {
         body.get(at + name.len()..)?.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')
     })?;
-    let mut text = String::new();
-    let mut chars = value.chars();
-    loop {
-        match chars.next()? {
-            '"' => return Some(text),
-            '\\' => match chars.next()? {
-                'u' => {
-                    let digits: String = chars.by_ref().take(4).collect();
-                    let code = u32::from_str_radix(&digits, 16).ok()?;
-                    text.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
-                }
-                'n' | 'r' | 't' | 'b' | 'f' => text.push(' '),
-                escaped => text.push(escaped),
-            },
-            c => text.push(c),
-        }
-    }
+    // Whatever is escaped is shown.
+    rest_of_string(value.chars(), Some)
 }
 
 /// The title of an HTML page.

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use imds_contract::pod::EMULATOR_CONTAINER;
-use imds_sts::Claims;
+use imds_sts::{Claims, TOKEN_LENGTH};
 use serde_json::Value;
 
 use crate::arguments::{ClusterArguments, ExplainArguments, PodName};
@@ -33,9 +33,6 @@ use crate::words::span;
 use crate::{COULD_NOT_LOOK, USAGE};
 use case::Case;
 use said::Said;
-
-/// A token has 20000 bytes at most. Source: STS API, `WebIdentityToken`.
-const LONGEST_TOKEN: u64 = 20_001;
 
 /// Nobody pastes more.
 const LONGEST_ERROR: u64 = 4 * 1024 * 1024;
@@ -150,15 +147,15 @@ fn logged(pod: &Value, answers: &Answers, failure: Option<&str>) -> Option<Said>
 fn claims(file: &Path) -> anyhow::Result<Claims> {
     let is_stdin = file == Path::new("-");
     let name = if is_stdin { "stdin".to_owned() } else { file.display().to_string() };
-    let text = if is_stdin {
-        read(io::stdin(), LONGEST_TOKEN)
-    } else {
-        File::open(file).and_then(|file| read(file, LONGEST_TOKEN))
-    };
+    // One more shows that it is too long.
+    let most = *TOKEN_LENGTH.end() as u64 + 1;
+    let text =
+        if is_stdin { read(io::stdin(), most) } else { File::open(file).and_then(|file| read(file, most)) };
     let text = text.with_context(|| format!("cannot read {name}"))?;
     // Nothing of what is there is repeated: it may be a part of a token.
     Claims::of(text.trim()).with_context(|| {
-        format!("{name} holds no token: one is HEADER.PAYLOAD.SIGNATURE, 20000 characters at most")
+        let most = TOKEN_LENGTH.end();
+        format!("{name} holds no token: one is HEADER.PAYLOAD.SIGNATURE, {most} characters at most")
     })
 }
 

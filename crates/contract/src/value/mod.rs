@@ -53,6 +53,12 @@ pub fn excerpt(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether it has the length and the characters of an object's name. Source: Kubernetes, "Object Names and IDs".
+pub fn is_object_name(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    (1..=253).contains(&text.len()) && text.bytes().all(legal)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

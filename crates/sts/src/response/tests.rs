@@ -288,6 +288,7 @@ fn reads_errors_of_other_forms() {
             r#" {"__type" : "com.amazonaws.sts#InvalidIdentityToken", "message":"no"}"#,
             "STS answered 400 InvalidIdentityToken: no",
         ),
+        (400, r#"{"Code":"ValidationError","Message":"a\qb"}"#, "STS answered 400 ValidationError: aqb"),
         (
             503,
             "<!DOCTYPE html><html><head><TITLE>Bad\n day</TITLE></head><body>…</body></html>",
