@@ -184,7 +184,6 @@ fn subject(case: &Case) -> Judged {
     let subject = case.subject().filter(|_| about_token(case))?;
     let of_pod =
         Some(case.identity.subject.as_str()).filter(|of_pod| !of_pod.is_empty() && *of_pod != subject);
-    let genuine = token_is_genuine(case.cause()) || case.cause() == Some(Cause::Refused);
     Some(if let Some(of_pod) = of_pod {
         (Verdict::Suspect, format!("{subject}: the Pod's is {of_pod} now"))
     } else if subject.ends_with(":default") {
@@ -196,7 +195,7 @@ fn subject(case: &Case) -> Judged {
         )
     } else if !subject.starts_with("system:serviceaccount:") {
         (Verdict::Suspect, format!("{subject}: not a service account's"))
-    } else if genuine && matches!(case.cause(), Some(Cause::NotTrusted | Cause::Refused)) {
+    } else if matches!(case.cause(), Some(Cause::NotTrusted | Cause::Refused)) {
         (Verdict::Suspect, format!("{subject}: the trust policy's condition on sub has to allow it"))
     } else {
         (Verdict::Right, subject.to_owned())

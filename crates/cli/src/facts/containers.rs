@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::object::text;
+use super::object::{list, text};
 
 /// A container's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +48,8 @@ impl End<'_> {
 
 /// All containers of which kubelet says something, init containers first.
 pub(crate) fn all(pod: &Value) -> Vec<Container<'_>> {
-    let of = |pointer| pod.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
-    of("/status/initContainerStatuses").chain(of("/status/containerStatuses")).filter_map(container).collect()
+    let inits = list(pod, "/status/initContainerStatuses");
+    inits.iter().chain(list(pod, "/status/containerStatuses")).filter_map(container).collect()
 }
 
 pub(crate) fn find<'a>(pod: &'a Value, name: &str) -> Option<Container<'a>> {
@@ -90,10 +90,14 @@ pub(crate) fn is_its_turn(reason: &str) -> bool {
     matches!(reason, "" | "ContainerCreating" | "PodInitializing")
 }
 
+/// Whether the Pod has run to its end.
+pub(crate) fn has_ended(pod: &Value) -> bool {
+    matches!(text(pod, "/status/phase"), Some("Succeeded" | "Failed"))
+}
+
 /// Why a Pod does not run, where its status says it.
 pub(crate) fn trouble(pod: &Value) -> Option<String> {
-    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-    let unscheduled = conditions.into_iter().find(|condition| {
+    let unscheduled = list(pod, "/status/conditions").iter().find(|condition| {
         text(condition, "/type") == Some("PodScheduled") && text(condition, "/status") == Some("False")
     });
     if let Some(condition) = unscheduled {

@@ -3,6 +3,10 @@
 use imds_contract::{RoleArn, RoleChain, annotation, environment, pod};
 use serde_json::Value;
 
+use super::environment::value;
+use super::injected;
+use super::object::{list, text};
+
 /// See the module. What the spec does not say is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -17,25 +21,16 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn of_pod(pod: &Value) -> Self {
-        let text = |pointer| pod.pointer(pointer).and_then(Value::as_str);
-        let of = |pointer| pod.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
-        let named =
-            |name: &'static str| move |item: &&Value| item.get("name").and_then(Value::as_str) == Some(name);
-        let emulator =
-            of("/spec/initContainers").chain(of("/spec/containers")).find(named(pod::EMULATOR_CONTAINER));
-        let variable = |name: &'static str| {
-            let env = emulator?.get("env")?.as_array()?;
-            // kubelet's `$$` is a `$`.
-            Some(env.iter().rev().find(named(name))?.get("value")?.as_str()?.replace("$$", "$"))
-        };
+        let emulator = injected::emulator(pod);
+        // kubelet's `$$` is a `$`.
+        let variable = |name| Some(value(emulator?, name)?.replace("$$", "$"));
         let asked = |name: &str| Some(pod.pointer("/metadata/annotations")?.get(name)?.as_str()?.to_owned());
         let setting = |name, annotation| variable(name).or_else(|| asked(annotation));
-        let (namespace, account) = (text("/metadata/namespace"), text("/spec/serviceAccountName"));
-        let volume = of("/spec/volumes").find(named(pod::TOKEN_VOLUME));
-        let sources = volume.and_then(|volume| volume.pointer("/projected/sources")?.as_array());
-        let audience = sources.and_then(|sources| {
-            sources.iter().find_map(|source| source.pointer("/serviceAccountToken/audience")?.as_str())
-        });
+        let (namespace, account) = (text(pod, "/metadata/namespace"), text(pod, "/spec/serviceAccountName"));
+        let volumes = list(pod, "/spec/volumes");
+        let volume = volumes.iter().find(|volume| text(volume, "/name") == Some(pod::TOKEN_VOLUME));
+        let sources = volume.map_or(&[][..], |volume| list(volume, "/projected/sources"));
+        let audience = sources.iter().find_map(|source| text(source, "/serviceAccountToken/audience"));
         Self {
             role: setting(environment::ROLE_ARN, annotation::ROLE_ARN).and_then(|role| role.parse().ok()),
             chain: setting(environment::ASSUME_ROLE_ARNS, annotation::ASSUME_ROLE_ARNS)

@@ -2,6 +2,7 @@
 
 pub(crate) mod containers;
 pub(crate) mod emulator;
+pub(crate) mod environment;
 pub(crate) mod identity;
 pub(crate) mod injected;
 pub(crate) mod issuer;

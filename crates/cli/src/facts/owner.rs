@@ -4,20 +4,20 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::object::text;
+use super::object::{list, names, text};
 
 /// More commands than these are not listed.
 const MOST_COMMANDS: usize = 5;
 
 /// `NAMESPACE/NAME`.
 pub(crate) fn name(pod: &Value) -> String {
-    let part = |pointer| text(pod, pointer).unwrap_or_default();
-    format!("{}/{}", part("/metadata/namespace"), part("/metadata/name"))
+    let (namespace, name) = names(pod);
+    format!("{namespace}/{name}")
 }
 
 /// What controls it: kind and name; of a Deployment's `ReplicaSet` the Deployment.
 pub(crate) fn controller(pod: &Value) -> Option<(&str, &str)> {
-    let owners = pod.pointer("/metadata/ownerReferences")?.as_array()?;
+    let owners = list(pod, "/metadata/ownerReferences");
     let owner = owners.iter().find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))?;
     let (kind, name) = (text(owner, "/kind")?, text(owner, "/name")?);
     let hash = pod.pointer("/metadata/labels").and_then(|labels| labels.get("pod-template-hash")?.as_str());
@@ -39,16 +39,15 @@ pub(crate) fn recreate<'a>(pods: impl IntoIterator<Item = &'a Value>) -> String 
 }
 
 fn command(pod: &Value) -> String {
-    let namespace = text(pod, "/metadata/namespace").unwrap_or_default();
+    let (namespace, of_pod) = names(pod);
     match controller(pod) {
         Some((kind @ ("Deployment" | "StatefulSet" | "DaemonSet"), name)) => {
             format!("kubectl rollout restart {}/{name} --namespace {namespace}", kind.to_lowercase())
         }
         Some(_) => {
-            let name = text(pod, "/metadata/name").unwrap_or_default();
-            format!("kubectl delete pod {name} --namespace {namespace}    # its controller makes another")
+            format!("kubectl delete pod {of_pod} --namespace {namespace}    # its controller makes another")
         }
-        None => format!("# nothing controls {}: delete it and apply its manifest again", self::name(pod)),
+        None => format!("# nothing controls {namespace}/{of_pod}: delete it and apply its manifest again"),
     }
 }
 

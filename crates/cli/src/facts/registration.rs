@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use imds_contract::annotation::{ENABLED_LABEL, ENABLED_VALUE};
 use serde_json::{Map, Value, json};
 
-use super::object::{created, text};
+use super::object::{created, list, text};
 use super::selector::selects;
 
 /// The name of the webhook that injects, in whatever configuration it is.
@@ -37,13 +37,13 @@ pub(crate) enum Target {
 impl Registration {
     /// All that are in a list of configurations.
     pub(crate) fn all(configurations: &Value) -> Vec<Self> {
-        let items = configurations.get("items").and_then(Value::as_array).into_iter().flatten();
-        items.filter_map(Self::of).collect()
+        list(configurations, "/items").iter().filter_map(Self::of).collect()
     }
 
     fn of(configuration: &Value) -> Option<Self> {
-        let webhooks = configuration.get("webhooks")?.as_array()?;
-        let webhook = webhooks.iter().find(|webhook| text(webhook, "/name") == Some(WEBHOOK))?;
+        let webhook = list(configuration, "/webhooks")
+            .iter()
+            .find(|webhook| text(webhook, "/name") == Some(WEBHOOK))?;
         let release = text(configuration, "/metadata/labels/app.kubernetes.io~1instance");
         Some(Self {
             configuration: text(configuration, "/metadata/name")?.to_owned(),

@@ -13,7 +13,7 @@ pub(crate) use answers::Answers;
 pub(crate) use failure::Failure;
 pub(crate) use question::{Kind, Question, Scope};
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,17 +55,16 @@ impl Kubectl {
     pub(crate) fn new(arguments: &ClusterArguments) -> Self {
         let ClusterArguments { namespace: _, context, kubeconfig, r#as, as_group, kubectl, timeout } =
             arguments;
-        let mut flags = Vec::new();
-        let flags_of = |name: &'static str, value: OsString| (name, value);
-        let given = kubeconfig.iter().map(|file| flags_of("kubeconfig", file.into()));
-        let given = given.chain(context.iter().map(|context| flags_of("context", context.into())));
-        let given = given.chain(r#as.iter().map(|user| flags_of("as", user.into())));
-        let given = given.chain(as_group.iter().map(|group| flags_of("as-group", group.into())));
-        for (name, value) in given {
+        let flag = |name: &str, value: &OsStr| {
             let mut flag = OsString::from(format!("--{name}="));
             flag.push(value);
-            flags.push(flag);
-        }
+            flag
+        };
+        let mut flags = Vec::new();
+        flags.extend(kubeconfig.iter().map(|file| flag("kubeconfig", file.as_os_str())));
+        flags.extend(context.iter().map(|context| flag("context", context.as_ref())));
+        flags.extend(r#as.iter().map(|user| flag("as", user.as_ref())));
+        flags.extend(as_group.iter().map(|group| flag("as-group", group.as_ref())));
         Self { program: kubectl.into(), flags, patience: Duration::from_secs((*timeout).into()) }
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::finding::ClusterFinding;
 use super::{Judge, Question, replicas};
-use crate::facts::object::text;
+use crate::facts::object::{list, text};
 use crate::facts::registration::{Registration, Target};
 use crate::facts::samples::Samples;
 use crate::kubectl::Answers;
@@ -28,20 +28,17 @@ pub(super) fn questions(registration: &Registration, answers: &Answers) -> Vec<Q
 fn secret(registration: &Registration, answers: &Answers) -> Option<Question> {
     let Target::Service { namespace, .. } = registration.target()? else { return None };
     let deployments = answers.json(&Question::Deployments { namespace: namespace.clone() })?.ok()?;
-    let specs =
-        deployments.get("items")?.as_array()?.iter().filter_map(|item| item.pointer("/spec/template/spec"));
-    let name = specs.filter_map(|spec| {
+    let deployments = list(&deployments, "/items").iter();
+    let mut specs = deployments.filter_map(|item| item.pointer("/spec/template/spec"));
+    let secret = specs.find_map(|spec| {
         let args = spec.pointer("/containers/0/args")?.as_array()?;
         let ours = |arg: &&str| arg.starts_with("--webhook-configuration=") || arg.starts_with("--tls-cert");
         let mut args = args.iter().filter_map(Value::as_str).peekable();
         args.clone().find(ours)?;
         let named = args.find_map(|arg| arg.strip_prefix("--secret="));
-        let volumes = spec.get("volumes").and_then(Value::as_array).into_iter().flatten();
-        let mut volumes = volumes;
-        let mounted = || volumes.find_map(|volume| text(volume, "/secret/secretName"));
+        let mounted = || list(spec, "/volumes").iter().find_map(|volume| text(volume, "/secret/secretName"));
         named.or_else(mounted).map(str::to_owned)
-    });
-    let secret = name.into_iter().next()?;
+    })?;
     Some(Question::Authority { namespace, secret })
 }
 

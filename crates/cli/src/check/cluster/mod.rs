@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use super::finding::Finding;
 use super::findings::Findings;
-use crate::facts::object::text;
+use crate::facts::object::{list, text};
 use crate::facts::registration::{Registration, Target, labels_of_name, namespace_labels};
 use crate::kubectl::{Answers, Failure, Kind, Question, Scope};
 use finding::ClusterFinding;
@@ -115,16 +115,16 @@ impl Namespace {
 
 impl View {
     fn of(namespace: Option<&str>, answers: &Answers) -> Self {
-        let list = |question| answers.value(&question).unwrap_or_default();
-        let registrations = Registration::all(&list(Question::Configurations));
+        let answer = |question| answers.value(&question).unwrap_or_default();
+        let registrations = Registration::all(&answer(Question::Configurations));
         let registration = registrations.first().cloned();
         let namespaces = match namespaces::question(namespace) {
-            all @ Question::Namespaces => namespaces_of(&list(all)),
-            one => Namespace::of(&list(one)).into_iter().collect(),
+            all @ Question::Namespaces => namespaces_of(&answer(all)),
+            one => Namespace::of(&answer(one)).into_iter().collect(),
         };
-        let version = list(Question::Version);
+        let version = answer(Question::Version);
         let server = text(&version, "/gitVersion").and_then(|version| version.parse().ok());
-        let of_context = text(&list(Question::Config), "/contexts/0/context/namespace").map(str::to_owned);
+        let of_context = text(&answer(Question::Config), "/contexts/0/context/namespace").map(str::to_owned);
         let here = namespace.map(str::to_owned).or(of_context).unwrap_or_else(|| "default".to_owned());
         let everywhere = answers.said(&Question::Labelled(Scope::All));
         let scope = match (namespace, everywhere) {
@@ -138,8 +138,7 @@ impl View {
 
     /// Its labels; of one that is not known, what follows from its name.
     fn labels(&self, namespace: &str) -> Map<String, Value> {
-        let known = self.namespaces.iter().find(|known| known.name == namespace);
-        known.map_or_else(|| labels_of_name(namespace), |known| known.labels.clone())
+        labels(&self.namespaces, namespace)
     }
 
     fn is_left_out(&self, namespace: &str) -> bool {
@@ -148,18 +147,19 @@ impl View {
     }
 }
 
-fn namespaces_of(list: &Value) -> Vec<Namespace> {
-    list.get("items").and_then(Value::as_array).into_iter().flatten().filter_map(Namespace::of).collect()
+fn namespaces_of(items: &Value) -> Vec<Namespace> {
+    list(items, "/items").iter().filter_map(Namespace::of).collect()
+}
+
+fn labels(namespaces: &[Namespace], name: &str) -> Map<String, Value> {
+    let known = namespaces.iter().find(|known| known.name == name);
+    known.map_or_else(|| labels_of_name(name), |known| known.labels.clone())
 }
 
 /// Where the webhook is asked: the namespace at hand, else `default`, else any.
 fn home(here: &str, registration: Option<&Registration>, namespaces: &[Namespace]) -> String {
     let Some(registration) = registration else { return here.to_owned() };
-    let asked = |name: &str| {
-        let known = namespaces.iter().find(|known| known.name == name);
-        registration
-            .asks_about_namespace(&known.map_or_else(|| labels_of_name(name), |known| known.labels.clone()))
-    };
+    let asked = |name: &str| registration.asks_about_namespace(&labels(namespaces, name));
     let names = namespaces.iter().map(|known| known.name.as_str());
     [here, "default"].into_iter().chain(names).find(|name| asked(name)).unwrap_or(here).to_owned()
 }
@@ -203,14 +203,13 @@ impl Judge<'_> {
         self.findings.unseen(question, failure);
     }
 
-    fn items(&mut self, question: &Question) -> Vec<Value> {
-        match self.json(question) {
-            Some(Value::Object(mut list)) => match list.remove("items") {
-                Some(Value::Array(items)) => items,
-                _ => Vec::new(),
-            },
+    /// The objects of a list; `None` where there is no answer, which is a finding, too.
+    fn items(&mut self, question: &Question) -> Option<Vec<Value>> {
+        let mut list = self.json(question)?;
+        Some(match list.get_mut("items").map(Value::take) {
+            Some(Value::Array(items)) => items,
             _ => Vec::new(),
-        }
+        })
     }
 
     fn server(&mut self) {

@@ -9,7 +9,7 @@ use super::admission::Admitted;
 use super::finding::ClusterFinding;
 use super::{Judge, Question};
 use crate::facts::containers::{self, State};
-use crate::facts::object::text;
+use crate::facts::object::{self, text};
 use crate::facts::{injected, owner};
 use crate::words::{count, names};
 
@@ -23,11 +23,8 @@ pub(super) fn emulator_image(pod: &Value) -> Option<&str> {
 pub(super) fn judge(judge: &mut Judge<'_>, admitted: Option<&Admitted>) {
     let question = Question::Labelled(judge.view.scope.clone());
     forbidden_elsewhere(judge, &question);
-    if judge.json(&question).is_none() {
-        return;
-    }
-    let mut pods = judge.items(&question);
-    pods.retain(|pod| !has_ended(pod));
+    let Some(mut pods) = judge.items(&question) else { return };
+    pods.retain(|pod| !is_over(pod));
     if pods.is_empty() {
         return judge.found(ClusterFinding::NoPods {});
     }
@@ -46,19 +43,14 @@ pub(super) fn judge(judge: &mut Judge<'_>, admitted: Option<&Admitted>) {
         let pods = names(&pods.into_iter().map(owner::name).collect::<Vec<_>>());
         judge.found(ClusterFinding::Uninjected { pods, why, remedy });
     }
-    for pod in injected.into_iter().filter(|pod| how(pod).is_some()).take(MOST) {
-        let name = text(pod, "/metadata/name").unwrap_or_default();
-        let namespace = text(pod, "/metadata/namespace").unwrap_or_default();
+    for (pod, how) in injected.into_iter().filter_map(|pod| Some((pod, how(pod)?))).take(MOST) {
+        let (namespace, name) = object::names(pod);
         let command = format!("kubectl imds check {name} -n {namespace}");
-        match how(pod) {
-            Some(How::Down(how)) => {
-                judge.found(ClusterFinding::Unwell { pod: owner::name(pod), how, command });
-            }
-            Some(How::Restarted(how)) => {
-                judge.found(ClusterFinding::Restarted { pod: owner::name(pod), how, command });
-            }
-            None => {}
-        }
+        let pod = owner::name(pod);
+        judge.found(match how {
+            How::Down(how) => ClusterFinding::Unwell { pod, how, command },
+            How::Restarted(how) => ClusterFinding::Restarted { pod, how, command },
+        });
     }
 }
 
@@ -70,9 +62,8 @@ fn forbidden_elsewhere(judge: &mut Judge<'_>, asked: &Question) {
     }
 }
 
-fn has_ended(pod: &Value) -> bool {
-    matches!(text(pod, "/status/phase"), Some("Succeeded" | "Failed"))
-        || pod.pointer("/metadata/deletionTimestamp").is_some()
+fn is_over(pod: &Value) -> bool {
+    containers::has_ended(pod) || pod.pointer("/metadata/deletionTimestamp").is_some()
 }
 
 fn told(judge: &mut Judge<'_>, injected: &[&Value], admitted: Option<&Admitted>) {

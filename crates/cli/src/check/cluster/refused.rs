@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::finding::ClusterFinding;
 use super::{Judge, Question, namespaces};
-use crate::facts::object::text;
+use crate::facts::object::{names, text};
 use crate::facts::owner;
 use crate::facts::registration::WEBHOOK;
 use crate::kubectl::Kind;
@@ -27,7 +27,7 @@ pub(super) fn judge(judge: &mut Judge<'_>, interception: Interception) {
     let mut looked = false;
     for kind in Kind::ALL {
         let question = Question::Workloads(kind, judge.view.scope.clone());
-        let items = judge.items(&question);
+        let items = judge.items(&question).unwrap_or_default();
         looked |= judge.answers.text(&question).is_some();
         for item in items.iter().filter(|item| owner::controller(item).is_none()) {
             decided(judge, &settings, item);
@@ -74,18 +74,15 @@ fn decided(judge: &mut Judge<'_>, settings: &Settings, item: &Value) {
 /// Pods that nothing controls: for the others, what controls them was looked at. Whether there was anything to look at.
 fn bare_pods(judge: &mut Judge<'_>) -> bool {
     let scope = judge.view.scope.clone();
-    let labelled = judge.items(&Question::Labelled(scope.clone()));
+    let labelled = judge.items(&Question::Labelled(scope.clone())).unwrap_or_default();
     let others = judge.text(&Question::Others(scope));
     let looked = others.is_some();
     let others = others.unwrap_or_default();
     let others = others.lines().filter_map(metadata);
     for pod in others.chain(labelled).filter(|pod| owner::controller(pod).is_none()) {
+        let (namespace, name) = names(&pod);
         for warning in warnings(&pod) {
-            let who = format!(
-                "pod/{} in {}",
-                text(&pod, "/metadata/name").unwrap_or_default(),
-                text(&pod, "/metadata/namespace").unwrap_or_default()
-            );
+            let who = format!("pod/{name} in {namespace}");
             judge.found(ClusterFinding::Warned { who, sentence: warning.to_string() });
         }
     }
@@ -107,7 +104,7 @@ fn metadata(line: &str) -> Option<Value> {
 fn lately(judge: &mut Judge<'_>) {
     let question = Question::FailedCreates(judge.view.scope.clone());
     let mut newest = BTreeMap::<String, (Duration, String)>::new();
-    for event in judge.items(&question) {
+    for event in judge.items(&question).unwrap_or_default() {
         let said = text(&event, "/message").unwrap_or_default();
         let concerns_us = said.contains(WEBHOOK) || said.contains("aws-imds-emulator");
         let Some(ago) = ago(&event, judge.now).filter(|ago| concerns_us && *ago < LATELY) else { continue };

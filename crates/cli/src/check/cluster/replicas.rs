@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::finding::ClusterFinding;
 use super::{Judge, Question};
-use crate::facts::object::text;
+use crate::facts::object::{list, text};
 use crate::facts::registration::{Registration, Target};
 use crate::facts::samples::Samples;
 use crate::facts::selector::selects;
@@ -40,7 +40,7 @@ impl Replica {
         let ports = containers.iter().filter_map(|container| container.get("ports")?.as_array()).flatten();
         let mut admin = ports.filter(|port| text(port, "/name") == Some("admin"));
         let port = admin.find_map(|port| port.get("containerPort")?.as_u64()?.try_into().ok());
-        let conditions = pod.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+        let conditions = list(pod, "/status/conditions");
         let is = |condition: &Value| {
             text(condition, "/type") == Some("Ready") && text(condition, "/status") == Some("True")
         };
@@ -49,7 +49,7 @@ impl Replica {
             namespace: text(pod, "/metadata/namespace")?.to_owned(),
             image: text(containers.first()?, "/image").unwrap_or_default().to_owned(),
             port: port.unwrap_or(ADMIN_PORT),
-            is_ready: conditions.into_iter().any(is) && pod.pointer("/metadata/deletionTimestamp").is_none(),
+            is_ready: conditions.iter().any(is) && pod.pointer("/metadata/deletionTimestamp").is_none(),
             trouble: crate::facts::containers::trouble(pod),
         })
     }
@@ -59,8 +59,11 @@ impl Replica {
 pub(super) fn behind(registration: &Registration, answers: &Answers) -> Vec<Replica> {
     let Some((namespace, selector)) = selector(registration, answers) else { return Vec::new() };
     let pods = answers.value(&Question::Pods { namespace }).unwrap_or_default();
-    let items = pods.get("items").and_then(Value::as_array).into_iter().flatten();
-    items.filter(|pod| matches(&selector, pod, "/metadata/labels")).filter_map(Replica::of).collect()
+    list(&pods, "/items")
+        .iter()
+        .filter(|pod| matches(&selector, pod, "/metadata/labels"))
+        .filter_map(Replica::of)
+        .collect()
 }
 
 fn selector(registration: &Registration, answers: &Answers) -> Option<(String, Value)> {
@@ -95,7 +98,8 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     {
         return;
     }
-    let deployments = judge.items(&Question::Deployments { namespace: namespace.clone() });
+    let deployments =
+        judge.items(&Question::Deployments { namespace: namespace.clone() }).unwrap_or_default();
     let _ = judge.json(&Question::Pods { namespace: namespace.clone() });
     let selector = selector(registration, judge.answers).map(|(_, selector)| selector).unwrap_or_default();
     let makes = |deployment: &&Value| matches(&selector, deployment, "/spec/template/metadata/labels");
@@ -112,6 +116,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     let wanted = number("/spec/replicas").unwrap_or(1);
     let ready = number("/status/readyReplicas").unwrap_or(0);
     let why = why(&replicas, judge.answers);
+    let version = version(&replicas, judge.answers);
     let images: BTreeSet<&str> = replicas.iter().map(|replica| replica.image.as_str()).collect();
     let images: Vec<&str> = images.into_iter().collect();
     judge.found(if wanted == 0 {
@@ -128,7 +133,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         }
     } else {
         let image = text(deployment, "/spec/template/spec/containers/0/image").unwrap_or_default().to_owned();
-        let version = version(&replicas, judge.answers).map(|version| format!(", version {version}"));
+        let version = version.as_ref().map(|version| format!(", version {version}"));
         ClusterFinding::Replicas {
             ready,
             deployment: name.clone(),
@@ -148,14 +153,13 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         judge.found(ClusterFinding::ReplicaImages { images: names(&images), namespace, name });
     }
     let own = env!("CARGO_PKG_VERSION");
-    if let Some(webhook) = version(&replicas, judge.answers).filter(|webhook| webhook != own) {
+    if let Some(webhook) = version.filter(|webhook| webhook != own) {
         judge.found(ClusterFinding::VersionDiffers { webhook, own });
     }
 }
 
 fn version(replicas: &[Replica], answers: &Answers) -> Option<String> {
-    let pages = replicas.iter().filter_map(|replica| answers.text(&replica.page("/metrics")));
-    let mut pages = pages;
+    let mut pages = replicas.iter().filter_map(|replica| answers.text(&replica.page("/metrics")));
     pages.find_map(|page| Samples::read(page).label("imds_webhook_build_info", "version").map(str::to_owned))
 }
 

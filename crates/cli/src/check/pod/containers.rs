@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::finding::PodFinding;
 use super::{Judge, Question, container_name, names};
-use crate::facts::containers::{Container, End, State, find, is_its_turn, trouble};
+use crate::facts::containers::{Container, End, State, find, has_ended, is_its_turn, trouble};
 use crate::facts::emulator::log;
 use crate::facts::injected;
-use crate::facts::object::text;
+use crate::facts::object::{list, text};
 use crate::words::names as listed;
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
@@ -71,8 +71,7 @@ fn waits(judge: &mut Judge<'_>) {
 fn event(judge: &Judge<'_>) -> Option<String> {
     let (namespace, pod) = names(judge.pod);
     let events = judge.answers.json(&Question::Events { namespace, pod })?.ok()?;
-    let warnings =
-        events.get("items")?.as_array()?.iter().filter(|event| text(event, "/type") == Some("Warning"));
+    let warnings = list(&events, "/items").iter().filter(|event| text(event, "/type") == Some("Warning"));
     let time = |event: &&Value| {
         let times = ["/lastTimestamp", "/eventTime"];
         times.into_iter().find_map(|time| text(event, time).map(str::to_owned)).unwrap_or_default()
@@ -133,10 +132,6 @@ fn emulator(judge: &mut Judge<'_>, emulator: &Container<'_>) {
             _ => {}
         },
     }
-}
-
-fn has_ended(pod: &Value) -> bool {
-    matches!(text(pod, "/status/phase"), Some("Succeeded" | "Failed"))
 }
 
 fn container_waits(judge: &mut Judge<'_>, container: &Container<'_>) {

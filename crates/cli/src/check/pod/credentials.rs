@@ -1,10 +1,11 @@
 //! What became of the credentials, and who asked for them.
 
-use imds_contract::annotation;
+use imds_contract::{annotation, environment};
 
 use super::finding::PodFinding;
 use super::{Judge, names};
 use crate::facts::emulator::{Credentials, Outcome, outcome, page};
+use crate::facts::environment::value;
 use crate::facts::injected;
 use crate::facts::samples::Samples;
 use crate::words::{count, names as listed, span};
@@ -96,7 +97,5 @@ fn times(number: f64) -> String {
 
 fn http_tokens_are_required(judge: &Judge<'_>) -> bool {
     let emulator = injected::emulator(judge.pod);
-    let variable = emulator
-        .and_then(|emulator| super::environment::value(emulator, imds_contract::environment::HTTP_TOKENS));
-    variable == Some("required")
+    emulator.and_then(|emulator| value(emulator, environment::HTTP_TOKENS)) == Some("required")
 }

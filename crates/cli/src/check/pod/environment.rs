@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::finding::PodFinding;
 use super::{Judge, container_name};
+use crate::facts::environment::{value, variable};
 use crate::facts::injected;
-use crate::facts::object::text;
+use crate::facts::object::{list, text};
 use crate::words::names as listed;
 
 /// Variables whose credentials every chain takes before those of IMDS.
@@ -27,16 +28,6 @@ const PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"
 /// A folder of a home in which SDKs look for files.
 const FOLDER: &str = "/.aws";
 
-/// The value of a variable where it is in the spec; the last of a name counts, as for kubelet.
-pub(super) fn value<'a>(container: &'a Value, name: &str) -> Option<&'a str> {
-    text(variable(container, name)?, "/value")
-}
-
-fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a Value> {
-    let env = container.get("env")?.as_array()?;
-    env.iter().rev().find(|variable| text(variable, "/name") == Some(name))
-}
-
 pub(super) fn judge(judge: &mut Judge<'_>) {
     let before = judge.findings.number();
     let interception = injected::interception(judge.pod);
@@ -45,7 +36,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         for finding in of_container(container, interception) {
             judge.found(finding);
         }
-        if container.get("envFrom").and_then(Value::as_array).is_some_and(|sources| !sources.is_empty()) {
+        if !list(container, "/envFrom").is_empty() {
             unread.push(container_name(container));
         }
     }
@@ -75,8 +66,7 @@ fn of_container(container: &Value, interception: Interception) -> Vec<PodFinding
         }
         found.push(PodFinding::OtherSource { container: name(), what: format!("the variable {source}") });
     }
-    let mounts = container.get("volumeMounts").and_then(Value::as_array).into_iter().flatten();
-    for path in mounts.filter_map(|mount| text(mount, "/mountPath")) {
+    for path in list(container, "/volumeMounts").iter().filter_map(|mount| text(mount, "/mountPath")) {
         if path.trim_end_matches('/').ends_with(FOLDER) || path.contains(&format!("{FOLDER}/")) {
             found.push(PodFinding::OtherSource {
                 container: name(),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::finding::PodFinding;
 use super::{Judge, container_name};
 use crate::facts::injected;
-use crate::facts::object::text;
+use crate::facts::object::{list, text};
 use crate::words::names as listed;
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
@@ -14,8 +14,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         judge.items("/spec/volumes").iter().find(|volume| text(volume, "/name") == Some(pod::TOKEN_VOLUME));
     let audience = volume.and_then(audience);
     let mounts = |container: &Value| {
-        let mounts = container.get("volumeMounts").and_then(Value::as_array).into_iter().flatten();
-        mounts.into_iter().any(|mount| text(mount, "/name") == Some(pod::TOKEN_VOLUME))
+        list(container, "/volumeMounts").iter().any(|mount| text(mount, "/name") == Some(pod::TOKEN_VOLUME))
     };
     let by_emulator = injected::emulator(judge.pod).is_some_and(mounts);
     let others: Vec<&str> = judge.users().filter(|container| mounts(container)).map(container_name).collect();
@@ -36,7 +35,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
 }
 
 /// The API server's own audience where none is set.
-pub(super) fn audience(volume: &Value) -> Option<String> {
+fn audience(volume: &Value) -> Option<String> {
     let sources = volume.pointer("/projected/sources")?.as_array()?;
     let token = sources.iter().find_map(|source| source.get("serviceAccountToken"))?;
     Some(text(token, "/audience").unwrap_or("the API server's own").to_owned())
