@@ -14,10 +14,20 @@ use crate::support::{DOCUMENT, Emulator, ROLES, Response, Stage, document_field,
 /// How long what is open may take to finish, and a little more.
 const DRAIN: Duration = Duration::from_secs(4);
 
+/// Tells it to end, and expects that it does, well and in time.
 #[track_caller]
-fn ends_well_within(emulator: &mut Emulator, time: Duration, since: Instant) {
+fn ends_when_told(emulator: &mut Emulator, signals: &[Signal]) {
+    let told = Instant::now();
+    for signal in signals {
+        emulator.signal(*signal);
+    }
+    ends_in_time(emulator, told);
+}
+
+#[track_caller]
+fn ends_in_time(emulator: &mut Emulator, told: Instant) {
     eventually(|| emulator.ended().is_some());
-    assert!(since.elapsed() < time, "{:?}", since.elapsed());
+    assert!(told.elapsed() < DRAIN, "{:?}", told.elapsed());
     assert!(emulator.ended().unwrap().success());
 }
 
@@ -27,9 +37,7 @@ fn sigterm_while_sts_is_asked_does_not_wait_for_sts() {
     stage.sts.set_fault(Fault::Hang);
     let mut emulator = stage.emulator().start();
     emulator.wait_for_log("asking STS");
-    let told = Instant::now();
-    emulator.signal(Signal::TERM);
-    ends_well_within(&mut emulator, DRAIN, told);
+    ends_when_told(&mut emulator, &[Signal::TERM]);
 }
 
 #[test]
@@ -42,9 +50,7 @@ fn sigterm_while_sts_is_asked_lets_the_grace_period_have_the_credentials() {
     emulator.wait_for_log("told to stop");
     emulator.get(DOCUMENT).expect(503);
     eventually(|| emulator.get(DOCUMENT).status == 200);
-    let told = Instant::now();
-    emulator.signal(Signal::TERM);
-    ends_well_within(&mut emulator, DRAIN, told);
+    ends_when_told(&mut emulator, &[Signal::TERM]);
 }
 
 #[test]
@@ -65,7 +71,7 @@ fn sigterm_in_the_middle_of_a_request_lets_it_be_answered() {
     client.read_to_string(&mut answer).unwrap();
     let answer = Response::parse(&answer).expect("a whole answer").expect(200);
     assert_eq!((answer.body.as_str(), answer.header("connection")), ("my-example-role", Some("close")));
-    ends_well_within(&mut emulator, DRAIN, told);
+    ends_in_time(&mut emulator, told);
 }
 
 /// A client that has asked a thousand times and reads nothing would keep the process for ever.
@@ -77,19 +83,14 @@ fn sigterm_in_the_middle_of_an_answer_waits_for_its_reader_a_moment_only() {
     deaf.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     let requests = format!("GET {DOCUMENT} HTTP/1.1\r\nhost: x\r\n\r\n").repeat(100_000);
     assert!(deaf.write_all(requests.as_bytes()).is_err(), "it is answered no more than is read");
-    let told = Instant::now();
-    emulator.signal(Signal::TERM);
-    ends_well_within(&mut emulator, DRAIN, told);
+    ends_when_told(&mut emulator, &[Signal::TERM]);
 }
 
 #[test]
 fn two_signals_at_once_are_two() {
     let stage = Stage::new();
     let mut emulator = stage.emulator().env("IMDS_GRACE_PERIOD", "3600").ready();
-    let told = Instant::now();
-    emulator.signal(Signal::TERM);
-    emulator.signal(Signal::INT);
-    ends_well_within(&mut emulator, DRAIN, told);
+    ends_when_told(&mut emulator, &[Signal::TERM, Signal::INT]);
 }
 
 #[test]
