@@ -13,6 +13,7 @@ import time
 HERE = pathlib.Path(__file__).parent
 # The network of the Pods; its gateway is the host.
 SUBNET, HOST = "10.213.77.0/24", "10.213.77.1"
+IPV6_SUBNET = "fd00:213:77::/64"
 CLIENT = "localhost/imds-client:test"
 
 
@@ -33,7 +34,7 @@ class Podman:
         ]
         self.environment = {**os.environ, "CONTAINERS_CONF": str(configuration)}
 
-        self.run("network", "create", "--disable-dns", "--subnet", SUBNET, "--gateway", HOST, "pods")
+        self.run("network", "create", "--disable-dns", "--subnet", SUBNET, "--gateway", HOST, "--ipv6", "--subnet", IPV6_SUBNET, "pods")
 
     def run(self, *arguments, check=True, timeout=120, **more):
         """A finished podman command."""
@@ -80,8 +81,8 @@ class Pod:
         podman.run("start", infra)
         details = podman.inspect(infra)
         self.infra_pid = details["State"]["Pid"]
-        networks = details["NetworkSettings"]["Networks"]
-        self.address = next(network["IPAddress"] for network in networks.values())
+        [network] = details["NetworkSettings"]["Networks"].values()
+        self.address, self.ipv6_address = network["IPAddress"], network["GlobalIPv6Address"]
 
     def container(self, name):
         return f"{self.name}-{name}"

@@ -17,6 +17,7 @@ import time
 
 sys.dont_write_bytecode = True
 import kubelet
+import outside
 from node import IMDS, NODE_ROLE, Node
 from podman import wait_until
 
@@ -70,6 +71,7 @@ def the_seed(node):
         emulator_is_confined(pod)
         token_is_the_emulators_own(node, pod)
         nothing_leaves(node, pod)
+        nobody_outside_gets_an_answer(node, pod, "redirect")
         recovers(pod, emulator)
 
 
@@ -128,26 +130,40 @@ def nothing_leaves(node, pod):
         check("the open port tells no credential", not told and bodies[CREDENTIALS][0] == 404, bodies)
         outside = neighbour.exec("app", "/ask", "GET", CREDENTIALS)
         check("a Pod that is not injected reaches the node's IMDS (so the next ones can fail)", outside.stdout == NODE_ROLE, outside.stdout + outside.stderr)
-        for address, port in ((IMDS, 80), ("127.0.0.1", 1338), (IMDS, 1338)):
-            answer = routed_through(neighbour, pod, address, port)
-            sent = f"{address} via {pod.address}" in answer
-            check(f"another Pod that routes {address}:{port} into ours gets nothing", sent and "connected" not in answer, answer)
     seen = pod.log("nginx") + pod.log(EMULATOR)
     check("the injected Pod has never seen the node's IMDS", NODE_ROLE not in seen)
 
 
-def routed_through(neighbour, pod, address, port):
-    """What a connection gets that the neighbour (with all rights over its own network) sends to the Pod's network card."""
-    connect = f"import socket; socket.create_connection(({address!r}, {port}), 2); print('connected')"
-    steps = f"""
-        ip link show lo >/dev/null && ip address del 127.0.0.1/8 dev lo 2>/dev/null
-        echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet
-        ip route del local 127.0.0.0/8 dev lo table local 2>/dev/null; ip route del local 127.0.0.1 dev lo table local 2>/dev/null
-        ip route replace {address}/32 via {pod.address} && ip route get {address}
-        {sys.executable} -c "{connect}"
-    """
-    done = neighbour.inside_network("sh", "-c", steps)
-    return done.stdout + done.stderr
+def nobody_outside_gets_an_answer(node, pod, interception):
+    """Tries every way into the Pod, for every address on which its emulator could be taken to be reachable."""
+    outside.expose_loopback(pod)
+    open_ways, controls = set(), []
+    with node.uninjected((HERE / "neighbour.yaml").read_text()) as neighbour:
+        for way, reaches in outside.Outsiders(neighbour, pod).ways().items():
+            for address, port in outside.targets(interception):
+                with outside.control(pod, address) as listens:
+                    reached, seen = reaches(address, outside.CONTROL_PORT) if listens else (False, "not an address of the Pod")
+                controls.append((way, address, seen))
+                if reached:
+                    open_ways.add((way, address))
+                reached, seen = reaches(address, port)
+                check(f"{interception}: {way}: no answer from [{address}]:{port}", not reached, seen)
+    expected = {(way, address) for way in outside.WAYS for address in outside.OPEN[interception]}
+    wrong = [control for control in controls if control[:2] in open_ways ^ expected]
+    check(f"{interception}: by every way a plain listener is reached, so these tries can fail", open_ways == expected, wrong)
+    check(f"{interception}: and the Pod itself is answered", *answers_inside(pod, interception))
+
+
+def answers_inside(pod, interception):
+    """Whether IMDS answers a client in the Pod, on every address that it has there."""
+    addresses = outside.LISTENERS["endpoint"] if interception == "endpoint" else outside.ASKED
+    urls = [f"http://{f'[{address}]' if ':' in address else address}:{port}{CREDENTIALS}" for address, port in addresses]
+    unanswered = []
+    for url in urls:
+        done = pod.inside_network("curl", "--silent", "--show-error", "--globoff", "--max-time", "5", url)
+        if '"Code" : "Success"' not in done.stdout:
+            unanswered.append((url, done.stdout + done.stderr))
+    return not unanswered, unanswered
 
 
 def recovers(pod, emulator):
@@ -178,13 +194,16 @@ def two_users(node, form):
         stops_cleanly(pod, injected, form)
 
 
-def without_netfilter(node):
-    """The same with the address on the Pod's own `lo`, where the emulator listens on port 80 and has no capability for it."""
+def with_interception(interception):
     manifest = (HERE / "two-users.yaml").read_text()
     role = "  annotations:\n"
     assert manifest.count(role) == 1
-    manifest = manifest.replace(role, role + '    gkemulticloud.googleapis.com/aws-imds-emulator-interception: "address"\n')
-    with node.injected(manifest, "native") as (pod, _):
+    return manifest.replace(role, role + f'    gkemulticloud.googleapis.com/aws-imds-emulator-interception: "{interception}"\n')
+
+
+def without_netfilter(node):
+    """The same with the address on the Pod's own `lo`, where the emulator listens on port 80 and has no capability for it."""
+    with node.injected(with_interception("address"), "native") as (pod, _):
         for name, uid in (("root", 0), ("nobody", 65534)):
             wait_until(f"credentials for {name}", lambda: got_credentials(pod.log(name), uid), seen=lambda: pod.log(name) + pod.log(EMULATOR))
             check(f"interception address: a container as uid {uid} has credentials by IMDSv1 and IMDSv2", True)
@@ -192,6 +211,14 @@ def without_netfilter(node):
         emulator_is_confined(pod)
         rules = pod.inside_network("nft", "list", "ruleset")
         check("interception address: no packet rule in the Pod", rules.returncode == 0 and not rules.stdout.strip(), rules.stdout + rules.stderr)
+        nobody_outside_gets_an_answer(node, pod, "address")
+
+
+def without_interception(node):
+    """Nothing is intercepted: the emulator is on loopback, and clients are told so."""
+    with node.injected(with_interception("endpoint"), "native") as (pod, _):
+        emulator_is_confined(pod)
+        nobody_outside_gets_an_answer(node, pod, "endpoint")
 
 
 def stops_cleanly(pod, injected, form):
@@ -225,6 +252,7 @@ def main():
         for form in ("native", "classic"):
             two_users(node, form)
         without_netfilter(node)
+        without_interception(node)
     print(f"pods: {passed} passed, {failed} failed")
     sys.exit(bool(failed))
 

@@ -1,6 +1,6 @@
 //! Addresses and ports.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where IMDS is asked over IPv4. Source: EC2 user guide, "Use the Instance Metadata Service".
 pub const IMDS_IPV4: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
@@ -16,3 +16,8 @@ pub const EMULATOR_PORT: u16 = 1338;
 
 /// The port, on every address of the Pod, on which the emulator serves health and metrics: never a credential.
 pub const ADMIN_PORT: u16 = 1339;
+
+/// Whether the emulator serves IMDS on this address to its own Pod only: a loopback address, or IMDS's own.
+pub fn is_pod_local(ip: IpAddr) -> bool {
+    ip.is_loopback() || ip == IMDS_IPV4 || ip == IMDS_IPV6
+}

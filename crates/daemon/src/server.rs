@@ -8,9 +8,10 @@
 //! costs little: a connection gets its buffers with its first byte.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::task::Poll;
@@ -23,7 +24,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use crate::crowd::Crowd;
@@ -60,12 +61,27 @@ impl Default for Limits {
     }
 }
 
+/// Who reaches a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Whoever can send packets to its address.
+    Anyone,
+    /// The processes of this network namespace. A local address is not enough for that: Linux accepts a packet for any of its
+    /// addresses from any interface (the weak host model of RFC 1122, 3.3.4.2), and for 127.0.0.0/8 where `route_localnet` is set.
+    Namespace,
+}
+
+/// The loopback device of every network namespace: nothing arrives on it from outside.
+const LOOPBACK_DEVICE: &[u8] = b"lo";
+
 /// Binds a listener. An IPv6 wildcard address takes IPv4 too, whatever the machine's default is.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+///
+/// Where [`Reach::Namespace`] can't be had, that is the error ([`is_exposed`]), and there is no listener.
+pub fn bind(address: SocketAddr, reach: Reach) -> io::Result<TcpListener> {
     let socket = match address {
-        SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(v6) => {
-            let socket = tokio::net::TcpSocket::new_v6()?;
+            let socket = TcpSocket::new_v6()?;
             rustix::net::sockopt::set_ipv6_v6only(&socket, !v6.ip().is_unspecified())?;
             socket
         }
@@ -76,8 +92,58 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nodelay(true)?;
     socket.set_send_buffer_size(SOCKET_BUFFER)?;
     socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+    // Before it has an address: no packet may reach it meanwhile.
+    if reach == Reach::Namespace {
+        keep_inside(&socket, address.ip())?;
+    }
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// Lets only connections from this network namespace reach the socket, by any of its addresses (docs/adr/0017).
+fn keep_inside(socket: &TcpSocket, ip: IpAddr) -> io::Result<()> {
+    // The kernel drops packets for ::1 from outside. Bound to `lo`, the socket could not answer clients with another address of
+    // the Pod's: IPv6 has no route to that by `lo`.
+    if ip == Ipv6Addr::LOCALHOST {
+        return Ok(());
+    }
+    match socket.bind_device(Some(LOOPBACK_DEVICE)) {
+        Err(_) if ip.is_loopback() && !is_localnet_routed().unwrap_or(true) => Ok(()),
+        bound => bound.map_err(|error| io::Error::new(error.kind(), Exposed(error))),
+    }
+}
+
+/// Whether packets from outside may be for 127.0.0.0/8, on any interface. A Pod may inherit the setting from its node, where
+/// kube-proxy sets it. Source: Linux, `ip-sysctl.rst`, `route_localnet` and `devconf_inherit_init_net`.
+fn is_localnet_routed() -> io::Result<bool> {
+    for interface in std::fs::read_dir("/proc/sys/net/ipv4/conf")? {
+        if std::fs::read_to_string(interface?.path().join("route_localnet"))?.trim() != "0" {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The error of a listener that could be reached from outside.
+#[derive(Debug)]
+struct Exposed(io::Error);
+
+impl fmt::Display for Exposed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "it could be reached from outside the Pod, because the kernel refuses to bind the socket to the device lo \
+             (SO_BINDTODEVICE: {}); Linux 5.7 and later allow it",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for Exposed {}
+
+/// Whether an error of [`bind`] says that the listener could have been reached from outside.
+pub fn is_exposed(error: &io::Error) -> bool {
+    matches!(error.get_ref(), Some(inner) if inner.is::<Exposed>())
 }
 
 /// Sets how many routers the answers of this listener may pass: connections inherit it.
@@ -93,10 +159,10 @@ pub fn set_hop_limit(listener: &TcpListener, limit: u8) -> io::Result<()> {
 /// the address that could not be had.
 pub fn bind_everywhere(port: u16) -> Result<TcpListener, (SocketAddr, io::Error)> {
     let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-    match bind(both) {
+    match bind(both, Reach::Anyone) {
         Err(error) if is_absent(&error) => {
             let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-            bind(ipv4).map_err(|error| (ipv4, error))
+            bind(ipv4, Reach::Anyone).map_err(|error| (ipv4, error))
         }
         bound => bound.map_err(|error| (both, error)),
     }

@@ -8,7 +8,7 @@ mod sts;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -206,13 +206,15 @@ impl Reader<'_> {
         }
     }
 
-    /// Credentials are for this Pod alone: an address that others reach is refused unless it is asked for twice.
+    /// Refuses addresses that can be reached from outside the Pod, unless `--allow-remote` is given.
     fn refuse_remote(&mut self, listen: &[SocketAddr]) {
-        let own = |ip: IpAddr| ip.is_loopback() || ip == address::IMDS_IPV4 || ip == address::IMDS_IPV6;
-        for remote in listen.iter().filter(|address| !self.allow_remote && !own(address.ip())) {
+        if self.allow_remote {
+            return;
+        }
+        for remote in listen.iter().filter(|address| !address::is_pod_local(address.ip())) {
             self.problems.push(format!(
-                "--{} {remote} (or {}): others than this Pod would reach the credentials; accepted: a loopback or IMDS \
-                 address, or this one together with --allow-remote",
+                "--{} {remote} (or {}): this address can be reached from outside the Pod; use a loopback or IMDS address, or \
+                 add --allow-remote to serve credentials to whoever reaches it",
                 LISTEN.flag, LISTEN.variable
             ));
         }

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imds_contract::{HopLimit, SessionDuration, address};
-use imds_daemon::server::{self, Limits};
+use imds_daemon::server::{self, Limits, Reach};
 use imds_daemon::shutdown::{Shutdown, Signals};
 use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpListener;
@@ -194,7 +194,8 @@ fn authorization(path: &Path) -> Result<imds_sts::Secret, Error> {
     authorization::read_or_create(path).map_err(|error| Error::Authorization(path.to_owned(), error))
 }
 
-/// Binds the IMDS listeners. An IPv6 address is left out where the Pod has no IPv6, as long as one address is served.
+/// Binds the IMDS listeners. Left out, as long as one address is served: an IPv6 address where the Pod has no IPv6, and an
+/// address that could be reached from outside the Pod.
 fn bind_imds(listen: Vec<SocketAddr>, hop_limit: Option<HopLimit>) -> Result<Vec<TcpListener>, Error> {
     let addresses = if listen.is_empty() {
         vec![
@@ -207,7 +208,9 @@ fn bind_imds(listen: Vec<SocketAddr>, hop_limit: Option<HopLimit>) -> Result<Vec
     let mut listeners = Vec::new();
     let mut left_out = None;
     for address in addresses {
-        match server::bind(address) {
+        // --allow-remote opens the addresses that it was given for, never these.
+        let reach = if address::is_pod_local(address.ip()) { Reach::Namespace } else { Reach::Anyone };
+        match server::bind(address, reach) {
             Ok(listener) => {
                 if let Some(limit) = hop_limit {
                     server::set_hop_limit(&listener, limit.get())
@@ -217,6 +220,10 @@ fn bind_imds(listen: Vec<SocketAddr>, hop_limit: Option<HopLimit>) -> Result<Vec
             }
             Err(error) if address.is_ipv6() && server::is_absent(&error) => {
                 log::info!(address:% = address, error:% = error; "no IPv6 here: left out");
+                left_out = Some(Error::Listen(address, error));
+            }
+            Err(error) if server::is_exposed(&error) => {
+                log::error!(address:% = address; "not listening on this address: {error}");
                 left_out = Some(Error::Listen(address, error));
             }
             Err(error) => return Err(Error::Listen(address, error)),
@@ -231,7 +238,7 @@ fn bind_imds(listen: Vec<SocketAddr>, hop_limit: Option<HopLimit>) -> Result<Vec
 /// By default on every address of the Pod.
 fn bind_admin(listen: Option<SocketAddr>) -> Result<TcpListener, Error> {
     let bound = match listen {
-        Some(address) => server::bind(address).map_err(|error| (address, error)),
+        Some(address) => server::bind(address, Reach::Anyone).map_err(|error| (address, error)),
         None => server::bind_everywhere(address::ADMIN_PORT),
     };
     bound.map_err(|(address, error)| Error::Listen(address, error))

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use imds_contract::environment::ProcessEnvironment;
-use imds_daemon::server::{Limits, bind, bind_everywhere};
+use imds_daemon::server::{Limits, Reach, bind, bind_everywhere};
 use imds_daemon::shutdown::{Shutdown, Signals};
 use imds_inject::{ServerVersion, Settings, Sidecar};
 use tokio::net::TcpListener;
@@ -110,7 +110,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<()>
 
 fn listen(address: Option<SocketAddr>, port: u16) -> anyhow::Result<TcpListener> {
     let bound = match address {
-        Some(address) => bind(address).map_err(|error| (address, error)),
+        Some(address) => bind(address, Reach::Anyone).map_err(|error| (address, error)),
         None => bind_everywhere(port),
     };
     bound.map_err(|(address, error)| anyhow!("can't listen on {address}: {error}"))

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 const QUICK: Limits = Limits { connections: 2, head_time: Duration::from_millis(300), head_bytes: 8192 };
 
 fn start(limits: Limits) -> (SocketAddr, watch::Sender<bool>, tokio::task::JoinHandle<()>) {
-    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = bind("127.0.0.1:0".parse().unwrap(), Reach::Namespace).unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, shutdown) = Shutdown::channel();
     let handle = |request: Request<Incoming>| async move {
@@ -48,7 +48,7 @@ async fn connections_inherit_the_hop_limit() {
         ("127.0.0.1:0", (|stream: &TcpStream| ip_ttl(stream).unwrap()) as fn(&TcpStream) -> u32),
         ("[::1]:0", |stream| ipv6_unicast_hops(stream).unwrap().into()),
     ] {
-        let listener = match bind(address.parse().unwrap()) {
+        let listener = match bind(address.parse().unwrap(), Reach::Anyone) {
             Err(error) if is_absent(&error) => continue,
             bound => bound.unwrap(),
         };

@@ -144,7 +144,8 @@ Flags, each with its environment variable:
     }
     text.push_str(
         "  --allow-remote
-      let --listen name addresses that others than this Pod may reach
+      let --listen name an address other than a loopback or IMDS address: whoever reaches it gets the credentials
+      (loopback and IMDS addresses serve this Pod only, with or without this flag)
 
 STS is reached by AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL, AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT,
 AWS_STS_REGIONAL_ENDPOINTS, AWS_CA_BUNDLE (or SSL_CERT_FILE), HTTPS_PROXY and NO_PROXY, as with the AWS SDKs.
