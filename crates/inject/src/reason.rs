@@ -34,6 +34,8 @@ pub enum Reason {
         /// A JSON pointer to it.
         path: String,
     },
+    /// The Pod would take too much memory to inspect ([`PodError::TooLarge`](crate::PodError::TooLarge)).
+    TooLarge,
     /// Something of the user's bears one of our names.
     NameTaken {
         /// `container`, `volume` or `annotation`.
@@ -77,6 +79,7 @@ impl Reason {
             Self::NotLabelled | Self::Disabled { .. } | Self::MirrorPod | Self::AlreadyInjected => false,
             Self::InjectedOtherwise { .. }
             | Self::Malformed { .. }
+            | Self::TooLarge
             | Self::NameTaken { .. }
             | Self::HostNetwork
             | Self::Windows
@@ -96,6 +99,7 @@ impl Reason {
             Self::AlreadyInjected => "already_injected",
             Self::InjectedOtherwise { .. } => "injected_otherwise",
             Self::Malformed { .. } => "malformed",
+            Self::TooLarge => "too_large",
             Self::NameTaken { .. } => "name_taken",
             Self::HostNetwork => "host_network",
             Self::Windows => "windows",
@@ -131,6 +135,10 @@ impl fmt::Display for Reason {
                 )
             }
             Self::Malformed { path } => write!(f, "this is no Pod: it has something else at {path:?} than a Pod has there"),
+            Self::TooLarge => f.write_str(
+                "the Pod is too large to be inspected: its labels, annotations, containers and volumes have more entries than the \
+                 webhook has memory for. Remove some; a ConfigMap can hold what is in environment variables or arguments",
+            ),
             Self::NameTaken { what, name } => write!(
                 f,
                 "the {what} {name} belongs to the injection, but is in the Pod without the rest of it: rename or remove it"

@@ -134,6 +134,7 @@ fn every_reason_is_documented_and_no_other() {
         Reason::PrivilegedPort { value: String::new() },
         Reason::NoRole,
         Reason::InvalidAnnotations(Vec::new()),
+        Reason::TooLarge,
     ];
     for reason in &reasons {
         // Who adds a variant here adds it above.
@@ -150,7 +151,8 @@ fn every_reason_is_documented_and_no_other() {
             | Reason::Windows
             | Reason::PrivilegedPort { .. }
             | Reason::NoRole
-            | Reason::InvalidAnnotations(_) => {}
+            | Reason::InvalidAnnotations(_)
+            | Reason::TooLarge => {}
         }
     }
     let words =

@@ -1,4 +1,4 @@
-//! A memory limit for one process of a test, as kubelet sets it for a container: a control group of version 1 or 2.
+//! The limits of a container, for one process of a test, as kubelet sets them: a control group of version 1 or 2.
 
 use std::fs;
 use std::io;
@@ -8,16 +8,20 @@ use std::time::Duration;
 
 use crate::privilege;
 
-/// A control group with a memory limit. It is removed when this is dropped, once its processes are gone.
+/// How long the kernel counts until it gives CPU time anew, in microseconds: kubelet's default.
+const CPU_PERIOD: u64 = 100_000;
+
+/// A control group with limits. It is removed when this is dropped, once its processes are gone.
 #[derive(Debug)]
-pub struct MemoryLimit {
-    folder: PathBuf,
+pub struct Limits {
+    /// One, or with version 1 one for memory and one for CPU.
+    folders: Vec<PathBuf>,
     files: &'static Files,
 }
 
 #[derive(Debug)]
 struct Files {
-    limit: &'static str,
+    memory_limit: &'static str,
     peak: &'static str,
     /// Only version 1 counts the memory of sockets apart, and only where it is limited.
     sockets: Option<(&'static str, &'static str)>,
@@ -25,46 +29,63 @@ struct Files {
 }
 
 const VERSION_1: Files = Files {
-    limit: "memory.limit_in_bytes",
+    memory_limit: "memory.limit_in_bytes",
     peak: "memory.max_usage_in_bytes",
     sockets: Some(("memory.kmem.tcp.limit_in_bytes", "memory.kmem.tcp.max_usage_in_bytes")),
     kills: "memory.oom_control",
 };
 const VERSION_2: Files =
-    Files { limit: "memory.max", peak: "memory.peak", sockets: None, kills: "memory.events" };
+    Files { memory_limit: "memory.max", peak: "memory.peak", sockets: None, kills: "memory.events" };
 
-impl MemoryLimit {
-    /// A new limit of so many bytes, with nobody in it; `None` where the test is to be skipped.
+impl Limits {
+    /// New limits of so many bytes of memory and, where given, so many thousandths of a CPU, with nobody in them; `None`
+    /// where the test is to be skipped.
     ///
     /// # Panics
     ///
     /// Where this is not possible and nothing may be skipped (see [`privilege`]).
-    pub fn new(bytes: u64) -> Option<Self> {
-        privilege::require("a control group with a memory limit", Self::try_new(bytes))
+    pub fn new(memory: u64, millicores: Option<u64>) -> Option<Self> {
+        privilege::require("a control group with limits", Self::try_new(memory, millicores))
     }
 
-    /// A new limit of so many bytes, with nobody in it.
-    pub fn try_new(bytes: u64) -> io::Result<Self> {
-        let (root, files) = match Path::new("/sys/fs/cgroup/memory") {
-            version_1 if version_1.is_dir() => (version_1, &VERSION_1),
-            _ => (Path::new("/sys/fs/cgroup"), &VERSION_2),
+    /// New limits of so many bytes of memory and, where given, so many thousandths of a CPU, with nobody in them.
+    pub fn try_new(memory: u64, millicores: Option<u64>) -> io::Result<Self> {
+        let root = Path::new("/sys/fs/cgroup");
+        let (roots, files) = if root.join("memory").is_dir() {
+            (vec![root.join("memory"), root.join("cpu")], &VERSION_1)
+        } else {
+            (vec![root.to_owned()], &VERSION_2)
         };
-        let thread = thread::current().id();
-        let folder =
-            root.join(format!("imds-test-{}-{thread:?}", std::process::id()).replace(['(', ')'], "-"));
-        fs::create_dir(&folder)?;
-        let limit = Self { folder, files };
-        let bytes = bytes.to_string();
-        fs::write(limit.folder.join(files.limit), &bytes)?;
-        if let Some((sockets, _)) = files.sockets {
-            fs::write(limit.folder.join(sockets), &bytes)?;
+        let name =
+            format!("imds-test-{}-{:?}", std::process::id(), thread::current().id()).replace(['(', ')'], "-");
+        let mut limits = Self { folders: Vec::new(), files };
+        for root in roots {
+            let folder = root.join(&name);
+            fs::create_dir(&folder)?;
+            limits.folders.push(folder);
         }
-        Ok(limit)
+        limits.set(files.memory_limit, &memory.to_string())?;
+        if let Some((sockets, _)) = files.sockets {
+            limits.set(sockets, &memory.to_string())?;
+        }
+        if let Some(millicores) = millicores {
+            let quota = millicores * CPU_PERIOD / 1000;
+            match limits.set("cpu.cfs_quota_us", &quota.to_string()) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    limits.set("cpu.max", &format!("{quota} {CPU_PERIOD}"))?;
+                }
+                set => set?,
+            }
+        }
+        Ok(limits)
     }
 
-    /// The file that takes the number of a process that is to be limited.
-    pub fn members(&self) -> PathBuf {
-        self.folder.join("cgroup.procs")
+    /// The words of a command that becomes the one that follows it, within the limits.
+    pub fn command(&self) -> Vec<String> {
+        let members: Vec<String> =
+            self.folders.iter().map(|folder| folder.join("cgroup.procs").display().to_string()).collect();
+        let script = "for members in $0; do echo $$ >\"$members\"; done; exec \"$@\"";
+        ["sh", "-c", script, &members.join(" ")].map(str::to_owned).to_vec()
     }
 
     /// The most memory that was ever used, in bytes, that of sockets included.
@@ -78,20 +99,28 @@ impl MemoryLimit {
         self.number(self.files.kills, "oom_kill ")
     }
 
+    fn set(&self, file: &str, value: &str) -> io::Result<()> {
+        let folder = self.folders.iter().find(|folder| folder.join(file).exists());
+        fs::write(folder.ok_or(io::ErrorKind::NotFound)?.join(file), value)
+    }
+
     fn number(&self, file: &str, before: &str) -> u64 {
-        let text = fs::read_to_string(self.folder.join(file)).unwrap_or_default();
+        let read = |folder: &PathBuf| fs::read_to_string(folder.join(file)).ok();
+        let text = self.folders.iter().find_map(read).unwrap_or_default();
         text.lines().find_map(|line| line.strip_prefix(before)?.trim().parse().ok()).unwrap_or_default()
     }
 }
 
-impl Drop for MemoryLimit {
+impl Drop for Limits {
     fn drop(&mut self) {
-        // A process that has just ended is a member for a moment yet.
-        for _ in 0..100 {
-            if fs::remove_dir(&self.folder).is_ok() {
-                return;
+        for folder in &self.folders {
+            // A process that has just ended is a member for a moment yet.
+            for _ in 0..100 {
+                if fs::remove_dir(folder).is_ok() {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(20));
             }
-            thread::sleep(Duration::from_millis(20));
         }
     }
 }

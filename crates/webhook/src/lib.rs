@@ -1,11 +1,12 @@
 //! The admission webhook: AdmissionReview in, JSON Patch out, over HTTPS.
 //!
 //! A review is answered from the request and the settings alone ([`review`], pure): no watch, no look-up, nothing that
-//! could be late. Around it: [`config`] → [`run`] → the HTTPS listener ([`server`], [`service`]), the certificate that it
+//! could be late. Around it: [`config`] → [`run`] → the HTTPS listener ([`server`], [`service`], [`body`]), the certificate that it
 //! shows ([`certificate`]: from files, or its own), health and metrics ([`admin`], [`metrics`]). The Kubernetes API
 //! ([`kubernetes`]) is asked for the server's version and for the two objects that hold the webhook's own certificates.
 
 pub mod admin;
+pub mod body;
 pub mod certificate;
 pub mod config;
 pub mod kubernetes;
@@ -24,7 +25,7 @@ use imds_daemon::server::{Limits, Reach, bind, bind_everywhere};
 use imds_daemon::shutdown::{Shutdown, Signals};
 use imds_inject::{ServerVersion, Settings, Sidecar};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use certificate::Serving;
 use certificate::own::{self, Replica};
@@ -87,7 +88,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<()>
         stopping: stopping.clone(),
     });
     let service =
-        Arc::new(service::Service { settings, server_version, room: Semaphore::new(service::ROOM), metrics });
+        Arc::new(service::Service { settings, server_version, bodies: body::Bodies::new(), metrics });
     let mut listeners = tokio::task::JoinSet::new();
     listeners.spawn(server::serve(listener, tls, service, stopping, shutdown.clone()));
     let handle = move |request| {

@@ -8,7 +8,7 @@ use crate::review::{Outcome, Webhook};
 
 /// Why a Pod is refused, in the words of `Outcome::Refused`. They are shown before they occur, so that the first refusal is
 /// an increase.
-const REFUSALS: [&str; 10] = [
+const REFUSALS: [&str; 11] = [
     "host_network",
     "injected_otherwise",
     "internal",
@@ -18,6 +18,7 @@ const REFUSALS: [&str; 10] = [
     "native_unsupported",
     "no_role",
     "privileged_port",
+    "too_large",
     "windows",
 ];
 

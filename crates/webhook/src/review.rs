@@ -3,20 +3,18 @@
 //! What is not a Pod being created passes untouched. What can't be read as an AdmissionReview of an object is nothing that an
 //! API server sends: the caller answers 400. Source: Kubernetes, "Dynamic Admission Control", `admission.k8s.io/v1`.
 
-mod object;
-
 use std::borrow::Cow;
 use std::fmt;
 use std::str::Utf8Error;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use imds_inject::{Context, Decision, Operation, ServerVersion, Settings, Warning};
+use imds_inject::{
+    Context, Decision, Operation, PodError, Reason, ServerVersion, Settings, Warning, read_pod,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-
-use object::Object;
 
 /// The only version there is; its predecessor is gone since Kubernetes 1.22.
 const API_VERSION: &str = "admission.k8s.io/v1";
@@ -161,14 +159,22 @@ pub fn review(
     }
     let request = review.request.filter(|request| !request.uid.is_empty()).ok_or(Unreadable::NoRequest)?;
     let mut answer = Answer::allow(&request.uid);
-    let outcome = match (request.pod_to_create(), webhook) {
-        (Err(reason), _) => Outcome::Skipped { reason },
-        (Ok(pod), Webhook::Mutate) => answer.mutate(pod, settings, &request.namespace, server),
-        (Ok(pod), Webhook::Lint) => answer.lint(pod),
+    let mut pod = None;
+    let outcome = match request.pod_to_create() {
+        Err(reason) => Outcome::Skipped { reason },
+        Ok(json) => match (read_pod(json), webhook) {
+            (Ok(read), Webhook::Mutate) => {
+                answer.mutate(pod.insert(read), settings, &request.namespace, server)
+            }
+            (Ok(read), Webhook::Lint) => answer.lint(pod.insert(read)),
+            (Err(PodError::TooLarge), Webhook::Mutate) => answer.refuse(&Reason::TooLarge),
+            (Err(PodError::TooLarge), Webhook::Lint) => Outcome::Skipped { reason: Reason::TooLarge.word() },
+            (Err(PodError::Json(error)), _) => return Err(Unreadable::Json(error)),
+        },
     };
     let answer = AnsweredReview { api_version: API_VERSION, kind: KIND, response: answer };
     let body = serde_json::to_vec(&answer).map_err(Unreadable::Json)?;
-    Ok(Reviewed { body, outcome, subject: request.subject() })
+    Ok(Reviewed { body, outcome, subject: request.subject(pod.as_ref()) })
 }
 
 /// The part of an AdmissionReview that is read.
@@ -198,8 +204,8 @@ struct Request<'a> {
     namespace: Text<'a>,
     #[serde(borrow, default)]
     name: Text<'a>,
-    #[serde(default)]
-    object: Object,
+    #[serde(borrow, default)]
+    object: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize, Default)]
@@ -224,7 +230,7 @@ impl std::ops::Deref for Text<'_> {
 
 impl Request<'_> {
     /// The Pod, where the request is to create one; else why it is of no concern, in a word.
-    fn pod_to_create(&self) -> Result<&Value, &'static str> {
+    fn pod_to_create(&self) -> Result<&str, &'static str> {
         let is_pod = |resource: &Resource<'_>| (&*resource.group, &*resource.resource) == ("", "pods");
         if !self.resource.as_ref().is_some_and(is_pod) || !self.sub_resource.is_empty() {
             return Err("not_a_pod");
@@ -232,12 +238,12 @@ impl Request<'_> {
         if &*self.operation != "CREATE" {
             return Err("not_created");
         }
-        self.object.0.as_ref().ok_or("not_a_pod")
+        self.object.map(RawValue::get).ok_or("not_a_pod")
     }
 
     /// Whom this is about. A Pod of a Deployment, a Job and so on has no name yet, but a prefix that its name is made from.
-    fn subject(&self) -> Subject {
-        let metadata = |key| self.object.0.as_ref()?.get("metadata")?.get(key)?.as_str();
+    fn subject(&self, pod: Option<&Value>) -> Subject {
+        let metadata = |key| pod?.get("metadata")?.get(key)?.as_str();
         let own = Some(&*self.name).filter(|name| !name.is_empty());
         let name = own.or_else(|| metadata("name")).or_else(|| metadata("generateName"));
         Subject {
@@ -302,9 +308,9 @@ impl<'a> Answer<'a> {
                     Outcome::Injected { what: Decision::Inject(injection).to_string() }
                 }
                 // It can't fail: an operation is a path and JSON. Admitting the Pod without its identity would be worse.
-                Err(error) => self.refuse("internal", error.to_string()),
+                Err(error) => self.deny("internal", error.to_string()),
             },
-            Decision::Refuse(reason) => self.refuse(reason.word(), reason.to_string()),
+            Decision::Refuse(reason) => self.refuse(&reason),
             Decision::Skip(_) if matches!(near_misses, Outcome::Warned { .. }) => near_misses,
             Decision::Skip(reason) => Outcome::Skipped { reason: reason.word() },
         }
@@ -323,7 +329,11 @@ impl<'a> Answer<'a> {
             .extend(warnings.iter().take(room).map(|warning| format!("aws-imds-emulator: {warning}")));
     }
 
-    fn refuse(&mut self, reason: &'static str, message: String) -> Outcome {
+    fn refuse(&mut self, reason: &Reason) -> Outcome {
+        self.deny(reason.word(), reason.to_string())
+    }
+
+    fn deny(&mut self, reason: &'static str, message: String) -> Outcome {
         self.allowed = false;
         self.status =
             Some(Status { code: 422, reason: "Invalid", message: format!("aws-imds-emulator: {message}") });

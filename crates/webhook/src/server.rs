@@ -24,8 +24,9 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::service::Service;
 
-/// The API server keeps few connections; some more for a control plane of many replicas.
-const CONNECTIONS: usize = 512;
+/// An API server needs one for each review at once over HTTP/1.1, and reviews 200 at once at most; several share one over h2.
+/// Whoever reaches the port may have as many: what each may cost is bounded below (docs/adr/0018).
+const CONNECTIONS: usize = 256;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 /// A connection that the API server keeps may idle for long: Go closes it after 90 s by itself.
 const HEAD_TIME: Duration = Duration::from_mins(2);
@@ -33,7 +34,12 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// An h2 connection whose other side is gone is noticed by an unanswered ping.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_TIME: Duration = Duration::from_secs(10);
-const H2_STREAMS: u32 = 100;
+/// Go opens a further connection where one has no stream left.
+const H2_STREAMS: u32 = 8;
+/// What a client may send before it is read: on a connection, on all streams of it together.
+const H2_WINDOW: u32 = 64 * 1024 - 1;
+/// Of each stream. The API server's are under 1 KiB.
+const H2_HEADER_BYTES: u32 = 8 * 1024;
 const H2: &[u8] = b"h2";
 
 /// The TLS configuration: TLS 1.2 and 1.3, h2 and HTTP/1.1, no client certificate.
@@ -94,7 +100,10 @@ async fn connection(
             .timer(TokioTimer::new())
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE_TIME)
-            .max_concurrent_streams(H2_STREAMS);
+            .max_concurrent_streams(H2_STREAMS)
+            .max_header_list_size(H2_HEADER_BYTES)
+            .initial_connection_window_size(H2_WINDOW)
+            .initial_stream_window_size(H2_WINDOW);
         let mut serving = pin!(builder.serve_connection(io, respond));
         tokio::select! {
             _ = serving.as_mut() => return,

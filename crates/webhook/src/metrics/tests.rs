@@ -59,6 +59,7 @@ fn after_everything(metrics: &Metrics) -> Families {
         json!({annotation::ENABLED_LABEL: "True", annotation::ROLE_ARN: null});
     let mut wrong_kind = label("False");
     wrong_kind["metadata"]["labels"][annotation::ROLE_ARN] = "r".into();
+    let too_large = json!({"spec": {"volumes": vec![json!({}); 300_000]}});
     for changes in [
         json!({}),
         // Refused.
@@ -72,6 +73,7 @@ fn after_everything(metrics: &Metrics) -> Families {
             "spec": {"securityContext": {"sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "1024"}]}},
         }),
         json!({"spec": {"volumes": 5}}),
+        too_large.clone(),
         // Left as they are.
         unlabelled.clone(),
         label("False"),
@@ -97,6 +99,8 @@ fn after_everything(metrics: &Metrics) -> Families {
 
     let linted = review(create(&unlabelled).to_string().as_bytes(), Webhook::Lint, &settings, None).unwrap();
     metrics.reviewed(Webhook::Lint, &linted.outcome, Duration::from_millis(1));
+    let unread = review(create(&too_large).to_string().as_bytes(), Webhook::Lint, &settings, None).unwrap();
+    metrics.reviewed(Webhook::Lint, &unread.outcome, Duration::from_millis(1));
     shown(&metrics.render(Some(UNIX_EPOCH)))
 }
 

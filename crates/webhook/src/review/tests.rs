@@ -177,10 +177,32 @@ fn nulls_count_as_absent_and_an_unreadable_object_is_no_review() {
     let (response, outcome, _) = ask(Webhook::Mutate, body("null").as_bytes());
     assert_eq!((&response["uid"], &response["allowed"]), (&json!("u"), &json!(true)), "{outcome:?}");
     let deep = "[".repeat(200) + &"]".repeat(200);
-    for object in [r#"{"spec": 1e999}"#, r#"{"a": "\ud800"}"#, "7", "[]", &format!("{{\"a\": {deep}}}")] {
+    let (surrogate, deep) = (r#"{"spec": {"os": "\ud800"}}"#, format!("{{\"spec\": {{\"os\": {deep}}}}}"));
+    for object in [r#"{"spec": 1e999}"#, surrogate, "7", "[]", &deep] {
         let reviewed = review(body(object).as_bytes(), Webhook::Mutate, &Settings::new("image:1"), None);
         assert!(matches!(reviewed, Err(Unreadable::Json(_))), "{object}");
     }
+}
+
+/// A Pod's author chooses the bytes; the webhook has so much memory for all of them.
+#[test]
+fn a_pod_that_would_take_too_much_memory_is_refused_and_never_linted() {
+    let env = format!("[{}{{}}]", r#"{"name":"A"},"#.repeat(200_000));
+    let pod = format!(
+        r#"{{"metadata": {{"labels": {{}}}}, "spec": {{"containers": [{{"name": "c", "env": {env}}}]}}}}"#
+    );
+    let body = format!(
+        r#"{{"apiVersion": "{API_VERSION}", "kind": "{KIND}", "request": {{"uid": "u", "operation": "CREATE",
+            "resource": {{"group": "", "version": "v1", "resource": "pods"}}, "object": {pod}}}}}"#
+    );
+    let (response, outcome, _) = ask(Webhook::Mutate, body.as_bytes());
+    assert_eq!((outcome.labels(), &response["allowed"]), (["refused", "too_large"], &json!(false)));
+    assert!(
+        response["status"]["message"].as_str().unwrap().contains("too large to be inspected"),
+        "{response}"
+    );
+    let (response, outcome, _) = ask(Webhook::Lint, body.as_bytes());
+    assert_eq!((outcome.labels(), &response["allowed"]), (["skipped", "too_large"], &json!(true)));
 }
 
 /// The webhook and the command line share the library: here is the webhook's half, over all that the library promises.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use imds_testkit::cgroup::MemoryLimit;
+use imds_testkit::cgroup::Limits;
 
 use crate::support::{DOCUMENT, Emulator, ROLES, Stage};
 use attack::Attack;
@@ -33,17 +33,11 @@ const P99: Duration = Duration::from_millis(50);
 /// Runs the attack beside the well-behaved clients, says how they fared, and checks it.
 #[track_caller]
 fn withstands(attack: impl FnOnce(&Attack<'_>) + Send) {
-    let limit = MemoryLimit::new(MEMORY);
+    let cpu = std::env::var("HOSTILE_CPU").ok().map(|cpu| cpu.parse().unwrap());
+    let limit = Limits::new(MEMORY, cpu);
     let stage = Stage::new();
-    let program = match &limit {
-        Some(limit) => stage.emulator_through(&[
-            "sh",
-            "-c",
-            "echo $$ >\"$0\"; exec \"$@\"",
-            limit.members().to_str().unwrap(),
-        ]),
-        None => stage.emulator(),
-    };
+    let words = limit.as_ref().map(Limits::command).unwrap_or_default();
+    let program = stage.emulator_through(&words.iter().map(String::as_str).collect::<Vec<_>>());
     // As a Pod has it: a line a request would be read by this process, and measured.
     let mut emulator = program.env("IMDS_LOG_LEVEL", "debug").ready();
     emulator.get(DOCUMENT).expect(200);
@@ -58,14 +52,14 @@ fn withstands(attack: impl FnOnce(&Attack<'_>) + Send) {
         (fresh.join().unwrap(), kept.join().unwrap())
     });
 
-    let peak = limit.as_ref().map(MemoryLimit::peak);
+    let peak = limit.as_ref().map(Limits::peak);
     println!("{}", thread::current().name().unwrap_or_default());
     println!("  new connections:  {fresh}");
     println!("  kept connection:  {kept}");
     let counted = peak.map_or("no".to_owned(), |peak| format!("{}", peak / 1024));
     println!("  memory: {}, {counted} KiB of all that the limit counts", resident(&emulator));
     assert!(emulator.ended().is_none(), "it lives");
-    assert_eq!(limit.as_ref().map_or(0, MemoryLimit::kills), 0, "killed for lack of memory");
+    assert_eq!(limit.as_ref().map_or(0, Limits::kills), 0, "killed for lack of memory");
     assert!(peak.is_none_or(|peak| peak < MEMORY), "{peak:?}");
     fresh.check();
     kept.check();
