@@ -7,6 +7,7 @@ use imds_contract::{HttpTokens, Interception, Invalid, Metadata, Region, Session
 use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::emulator_env::EmulatorEnv;
+use crate::image::image_reference;
 use crate::resources::Resources;
 use crate::scalar::Scalar;
 use crate::server_version::ServerVersion;
@@ -172,25 +173,17 @@ fn region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Region>, 
 }
 
 fn image<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let accepted = "the name of an image, for example registry.example/imds-emulator:1.2.3";
-    without_blanks(deserializer, "image", accepted)
+    let text = Scalar::deserialize(deserializer)?.to_string();
+    image_reference(&text).map_err(|invalid| refused("image", &invalid))
 }
 
+/// Empty, or with a blank, no STS accepts it: every injected Pod would fail.
 fn audience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let accepted = "an audience without blanks, for example sts.amazonaws.com";
-    without_blanks(deserializer, "tokenAudience", accepted)
-}
-
-/// Empty, or with a blank, it is accepted by no API server or no STS: every injected Pod would fail.
-fn without_blanks<'de, D: Deserializer<'de>>(
-    deserializer: D,
-    key: &str,
-    accepted: &'static str,
-) -> Result<String, D::Error> {
     let value = Scalar::deserialize(deserializer)?.to_string();
     let illegal = |c: char| c.is_whitespace() || c.is_control();
     if value.is_empty() || value.contains(illegal) {
-        return Err(refused(key, &Invalid { value, accepted }));
+        let accepted = "an audience without blanks, for example sts.amazonaws.com";
+        return Err(refused("tokenAudience", &Invalid { value, accepted }));
     }
     Ok(value)
 }
@@ -279,8 +272,9 @@ tokenAudience: sts.example
             ),
             ("{image: i, sidecar: sometimes}", "unknown variant `sometimes`"),
             ("{image: i, sessionName: x}", "sessionName: \"x\" is not accepted"),
-            ("{image: ''}", "image: \"\" is not accepted; accepted: the name of an image"),
+            ("{image: ''}", "image: \"\" is not accepted; accepted: a reference to an image"),
             ("{image: 'a b'}", "image: \"a b\" is not accepted"),
+            ("{image: registry.example/Upper}", "image: \"registry.example/Upper\" is not accepted"),
             ("{image: i, tokenAudience: ''}", "tokenAudience: \"\" is not accepted"),
             (
                 "{image: i, imagePullSecrets: [a, '']}",
