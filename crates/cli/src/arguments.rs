@@ -9,6 +9,8 @@ use clap_complete::Shell;
 use imds_contract::{RoleArn, is_object_name};
 use imds_inject::{ServerVersion, image_reference};
 
+use crate::shell_words::quoted;
+
 /// The IMDS emulator from a person's shell
 ///
 /// Where kubectl finds this program in the PATH, `kubectl imds` is the same as `kubectl-imds`.
@@ -269,8 +271,9 @@ pub(crate) struct ClusterArguments {
 impl ClusterArguments {
     /// Commands, each a line, with the flags that say which cluster they are for.
     pub(crate) fn in_commands(&self, lines: &str) -> String {
-        let kubeconfig = self.kubeconfig.as_ref().map(|file| format!(" --kubeconfig {}", file.display()));
-        let context = self.context.as_ref().map(|context| format!(" --context {context}"));
+        let kubeconfig =
+            self.kubeconfig.as_ref().map(|file| format!(" --kubeconfig {}", quoted(&file.to_string_lossy())));
+        let context = self.context.as_ref().map(|context| format!(" --context {}", quoted(context)));
         let flags: String = kubeconfig.into_iter().chain(context).collect();
         let line = |line: &str| match line.strip_prefix("kubectl ") {
             // A plugin's flags stand behind its name.
@@ -377,6 +380,15 @@ mod tests {
         let expected = "kubectl --context kind get pods\nkubectl imds check web --context kind\nhelm upgrade x\n    kubectl";
         assert_eq!(cluster.in_commands(lines), expected);
         assert_eq!(ClusterArguments::default().in_commands(lines), lines);
+        let cluster = ClusterArguments {
+            context: Some("a;b".to_owned()),
+            kubeconfig: Some("/my files/it's".into()),
+            ..ClusterArguments::default()
+        };
+        assert_eq!(
+            cluster.in_commands("kubectl get pods"),
+            r"kubectl --kubeconfig '/my files/it'\''s' --context 'a;b' get pods"
+        );
     }
 
     #[test]

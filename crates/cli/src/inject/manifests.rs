@@ -7,6 +7,7 @@ use imds_inject::{
 use serde_json::Value;
 
 use super::source::Source;
+use crate::visible::visible;
 use crate::yaml;
 
 /// What the manifests are for.
@@ -79,7 +80,8 @@ pub(super) fn inject(target: &Target<'_>, source: &Source) -> anyhow::Result<Inj
                 );
                 found.push(Found { text, grade: Grade::Warning });
             }
-            operations.push(format!("# {place}\n{}", yaml::to_yaml(&as_json(&patch))));
+            // A file's name may hold a line break, and end the comment.
+            operations.push(format!("# {}\n{}", visible(&place), yaml::to_yaml(&as_json(&patch))));
         }
         end = document.range.end;
     }

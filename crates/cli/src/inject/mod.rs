@@ -46,7 +46,7 @@ pub(crate) fn inject(arguments: &InjectArguments, output: &Output) -> anyhow::Re
             Ok(file) => injected.push(file),
             Err(error) => {
                 unusable += 1;
-                output.error(&format!("{error:#}"));
+                output.failed(&error);
             }
         }
     }
@@ -70,7 +70,7 @@ pub(crate) fn inject(arguments: &InjectArguments, output: &Output) -> anyhow::Re
         errors.push(format!("{}, which --strict makes errors", count(warnings, "warning")));
     }
     if !errors.is_empty() {
-        output.error(&format!("nothing is printed: {}", errors.join("; ")));
+        output.error(format_args!("nothing is printed: {}", errors.join("; ")));
         return Ok(ExitCode::FAILURE);
     }
     let text = |file: Injected| if *dry_run { file.operations } else { file.text };

@@ -101,6 +101,11 @@ fn status<'a>(pod: &'a mut Value, container: &str) -> &'a mut Value {
     named(&mut pod["status"][list], container)
 }
 
+/// What kubelet says of a container.
+pub fn with_status<'a>(pod: &'a mut Value, container: &str) -> &'a mut Value {
+    status(pod, container)
+}
+
 fn does_not_run(pod: &mut Value, container: &str, state: Value) {
     let status = status(pod, container);
     status["ready"] = json!(false);

@@ -1,6 +1,7 @@
 //! What a check of the cluster finds. `docs/check.md` lists them; a test compares.
 
 use super::super::finding::findings;
+use crate::facts::owner::Commands;
 
 findings! {
     /// See the module.
@@ -114,16 +115,16 @@ findings! {
         "{injected} with the emulator{image}";
     NoPods { } = Well "no_pods"
         "no Pod with the label runs yet";
-    Uninjected { pods: String, why: String, remedy: String } = Wrong "uninjected"
+    Uninjected { pods: String, why: String, remedy: Commands } = Wrong "uninjected"
         "labelled, but without the emulator: {pods}: {why}"
         mend "{remedy}";
-    OldImage { pods: String, image: String, remedy: String } = Warning "old_image"
+    OldImage { pods: String, image: String, remedy: Commands } = Warning "old_image"
         "another image than new Pods get ({image}) is in {pods}"
         mend "{remedy}";
-    Unwell { pod: String, how: String, command: String } = Wrong "unwell"
+    Unwell { pod: String, how: String, command: Commands } = Wrong "unwell"
         "{pod}: the emulator {how}"
         mend "{command}";
-    Restarted { pod: String, how: String, command: String } = Warning "restarted"
+    Restarted { pod: String, how: String, command: Commands } = Warning "restarted"
         "{pod}: the emulator {how}"
         mend "{command}";
     Warned { who: String, sentence: String } = Warning "warned"
