@@ -13,7 +13,7 @@ const CAUSES: &[(&[&str], &[&str])] = &[
     (&["no_endpoints", "call_failed", "webhook_timeout"], &["refused_lately"]),
     // What the API server trusts, and what it says of the certificate.
     (&["bundle_empty", "bundle_other"], &["authority_unknown", "not_injected", "refused_lately"]),
-    (&["certificate_ends"], &["certificate_expired", "not_injected", "refused_lately"]),
+    (&["certificate_expired"], &["not_injected", "refused_lately"]),
     // What the API server does not ask about is not injected.
     (&["selector_misses", "rules_miss"], &["not_injected"]),
     // In a Pod: without a token or an emulator there are no credentials.

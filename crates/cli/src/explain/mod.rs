@@ -113,7 +113,7 @@ fn of_pod(name: &PodName, cluster: &ClusterArguments, output: &Output) -> anyhow
     let plan = |answers: &Answers| match answers.json(&first) {
         None => vec![first.clone()],
         Some(Ok(pod)) => emulator::questions(&pod).into_iter().chain([Question::Issuer]).collect(),
-        Some(Err(_)) => Vec::new(),
+        Some(Err(_)) => answers.about_absent_pod(&first),
     };
     let answers = Kubectl::new(cluster).ask(output, plan)?;
     answers.require(&first)?;

@@ -255,6 +255,12 @@ fn environment(add: Add<'_>) {
     add("proxied", "`HTTP_PROXY` without an exception", |pod| {
         set(pod, "HTTP_PROXY", "http://proxy.example.com:3128");
     });
+    add("metadata_hidden", "a node on Azure", |pod| {
+        pod.says(
+            super::recording::NODE,
+            "azure:///subscriptions/0/resourceGroups/group/providers/Microsoft.Compute/node",
+        );
+    });
     add("endpoint_missing", "`interception: endpoint`, and a container that came later", |pod| {
         pod.edit(POD, |pod| {
             let annotations = &mut pod["metadata"]["annotations"];

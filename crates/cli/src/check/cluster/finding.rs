@@ -111,6 +111,16 @@ findings! {
         "{workload}: its Pods are refused: its namespace enforces {level}, and interception {interception} needs NET_ADMIN"
         mend "spec:\n  template:\n    metadata:\n      annotations:\n        {annotation}: endpoint";
 
+    NamespaceAbsent { namespace: String } = Wrong "namespace_absent"
+        "there is no namespace {namespace} in this cluster"
+        mend "kubectl get namespaces";
+    ContextNamespaceAbsent { namespace: String } = Warning "context_namespace_absent"
+        "the context's namespace {namespace} does not exist in this cluster: what is asked without -n finds nothing"
+        mend "kubectl config set-context --current --namespace=default";
+    MetadataHidden { nodes: String, cloud: &'static str, interception: String, users: &'static str, annotation: &'static str } = Warning "metadata_hidden"
+        "{nodes} of {cloud}, whose own metadata server has the address 169.254.169.254, too: interception {interception} hides it from every container of a labelled Pod (asked by {users})"
+        mend "metadata:    # of Pods that need it; settings.interception for all (docs/install.md, \"GKE and AKS\")\n  annotations:\n    {annotation}: endpoint";
+
     Pods { injected: String, image: String } = Well "pods"
         "{injected} with the emulator{image}";
     NoPods { } = Well "no_pods"

@@ -102,6 +102,9 @@ findings! {
     Proxied { container: String, variable: String, host: &'static str } = Warning "proxied"
         "container {container}: {variable} without {host} in NO_PROXY: some clients ask the proxy for IMDS"
         mend "env:\n- {{name: NO_PROXY, value: \"{host}\"}}    # beside what is in it";
+    MetadataHidden { node: String, cloud: &'static str, interception: String, users: &'static str, annotation: &'static str } = Warning "metadata_hidden"
+        "node {node} is of {cloud}, whose own metadata server has the address 169.254.169.254, too: interception {interception} hides it from the containers of this Pod (asked by {users})"
+        mend "metadata:    # where the Pod needs it (docs/install.md, \"GKE and AKS\")\n  annotations:\n    {annotation}: endpoint";
     EndpointMissing { containers: String } = Warning "endpoint_missing"
         "interception is endpoint, and nothing tells {containers} of it: it came after the injection, or has an endpoint of its own";
 }
