@@ -194,6 +194,20 @@ def without_netfilter(node):
         check("interception address: no packet rule in the Pod", rules.returncode == 0 and not rules.stdout.strip(), rules.stdout + rules.stderr)
 
 
+def beside_a_clouds_own_server(node):
+    """With `endpoint` the node's metadata server, such as GKE's and AKS's, stays where it is; the emulator is beside it."""
+    manifest = (HERE / "two-users.yaml").read_text()
+    role = "  annotations:\n"
+    manifest = manifest.replace(role, role + '    gkemulticloud.googleapis.com/aws-imds-emulator-interception: "endpoint"\n')
+    with node.injected(manifest, "native") as (pod, _):
+        own = pod.exec("root", "/ask", "GET", "/computeMetadata/v1/")
+        check("interception endpoint: 169.254.169.254 is the node's own metadata server", own.stdout == NODE_ROLE, own.stdout + own.stderr)
+        url = "http://127.0.0.1:1338/latest/meta-data/iam/security-credentials/"
+        listing = lambda: pod.inside_network("curl", "--silent", "--max-time", "5", url).stdout
+        wait_until("the emulator beside it", lambda: listing() == "my-example-role", seen=lambda: listing() + pod.log(EMULATOR))
+        check("interception endpoint: the emulator answers beside it", True)
+
+
 def stops_cleanly(pod, injected, form):
     """kubelet tells all ordinary containers to stop at once, and native sidecars when those have ended. The app asks on for 4 seconds."""
     pids = {name: pod.pid(name) for name in (EMULATOR, "root", "nobody")}
@@ -225,6 +239,7 @@ def main():
         for form in ("native", "classic"):
             two_users(node, form)
         without_netfilter(node)
+        beside_a_clouds_own_server(node)
     print(f"pods: {passed} passed, {failed} failed")
     sys.exit(bool(failed))
 
