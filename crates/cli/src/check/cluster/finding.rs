@@ -15,7 +15,7 @@ findings! {
         "the webhook is registered: MutatingWebhookConfiguration {configuration}, failurePolicy {policy}, asked about labelled Pods of {namespaces}";
     NotRegistered { webhook: &'static str } = Wrong "not_registered"
         "no MutatingWebhookConfiguration has the webhook {webhook}: no Pod is injected"
-        mend "helm install imds-emulator deploy/chart --namespace imds-system --create-namespace";
+        mend "helm install imds-emulator deploy/chart --namespace imds-system --create-namespace --set image.repository=REPOSITORY --set image.tag=TAG    # docs/install.md";
     RegisteredTwice { configurations: String } = Warning "registered_twice"
         "several MutatingWebhookConfigurations have the webhook, and each is asked about every labelled Pod: {configurations}"
         mend "helm uninstall RELEASE --namespace NAMESPACE    # the one that is not wanted";
