@@ -92,7 +92,8 @@ pub(super) fn commands(case: &Case) -> Vec<String> {
     if case.issuer_is_private() && refused_for.is_none_or(Cause::builds_on_issuer) {
         return vec![format!("{ISSUER_OF_CLUSTER}    # the issuer that the cluster's tokens name")];
     }
-    let name = case.role().map_or(ANY_ROLE, RoleArn::name);
+    let role = refused_role(case);
+    let name = role.as_ref().map_or(ANY_ROLE, RoleArn::name);
     match refused_for {
         Some(Cause::NoProvider) => vec![
             iam.command("list-open-id-connect-providers"),
@@ -144,6 +145,11 @@ pub(super) fn commands(case: &Case) -> Vec<String> {
     }
 }
 
+/// The role whose trust policy it is about.
+fn refused_role(case: &Case) -> Option<RoleArn> {
+    case.hop().map(|(_, hop)| hop.role_arn).or_else(|| case.role().cloned())
+}
+
 /// What the cluster says of its tokens.
 pub(super) const ISSUER_OF_CLUSTER: &str = "kubectl get --raw /.well-known/openid-configuration";
 
@@ -156,10 +162,10 @@ struct Iam {
 
 impl Iam {
     fn of(case: &Case) -> Self {
-        let role = case.role();
-        let region = role.and_then(|role| iam_region(role.partition()));
+        let role = refused_role(case);
+        let region = role.as_ref().and_then(|role| iam_region(role.partition()));
         let region = region.map(|region| format!(" --region {region}")).unwrap_or_default();
-        Self { region, provider: provider_arn(role, case.provider_issuer()) }
+        Self { region, provider: provider_arn(role.as_ref(), case.provider_issuer()) }
     }
 
     fn command(&self, words: &str) -> String {

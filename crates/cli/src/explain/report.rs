@@ -23,8 +23,8 @@ pub(super) struct Report {
     /// Each with what it is and the file that the commands name.
     pub(super) policies: Vec<(String, Value)>,
     pub(super) commands: Vec<String>,
-    /// What would have made it better.
-    pub(super) note: Option<String>,
+    /// What to mind, and what would have made it better.
+    pub(super) notes: Vec<String>,
 }
 
 const PUBLISH_FIRST: &str = "AWS can't read the issuer, so no trust policy is printed: it would name an issuer of which no provider can be \
@@ -53,26 +53,29 @@ pub(super) fn report(case: &Case, heading: Option<&str>, now: SystemTime) -> Rep
         .into_iter()
         .filter(|placeholder| shown().any(|text| text.contains(placeholder.trim_start_matches("https://"))))
         .collect();
-    let note = if case.issuer_is_private() {
-        Some(PUBLISH_FIRST.to_owned())
-    } else if case.is_by_text_alone() && !policies.is_empty() {
-        Some(format!(
-            "Whom the statement trusts is known from this text alone, and whatever runs in the Pod can write such a line. Compare them with \
-             {} and with the Pod's service account and role before you use what is above.",
-            policy::ISSUER_OF_CLUSTER
-        ))
+    let mut notes = Vec::new();
+    if case.issuer_is_private() {
+        notes.push(PUBLISH_FIRST.to_owned());
     } else if policies.is_empty() && case.cause().is_none_or(super::cause::Cause::is_about_trust) {
-        Some("With a POD or a --token-file the trust policy is printed, too.".to_owned())
-    } else if missing.contains(&ANY_ISSUER) {
-        Some(
+        notes.push(
+            "With a POD or a --token-file the statement for the trust policy is printed, too.".to_owned(),
+        );
+    }
+    if case.is_by_text_alone() && !policies.is_empty() {
+        notes.push(format!(
+            "Whom the statement trusts is known from this text alone, and whatever runs in the Pod can write such a line. Compare it with \
+             {} and with the Pod's service account and role before you use it.",
+            policy::ISSUER_OF_CLUSTER
+        ));
+    }
+    if !policies.is_empty() && missing.contains(&ANY_ISSUER) {
+        notes.push(
             "Put in what stands in capitals; a POD or a --token-file tells the issuer, --role-arn the role."
                 .to_owned(),
-        )
-    } else if !missing.is_empty() {
-        Some("Put in what stands in capitals, or give --role-arn.".to_owned())
-    } else {
-        None
-    };
+        );
+    } else if !missing.is_empty() && (!policies.is_empty() || notes.is_empty()) {
+        notes.push("Put in what stands in capitals, or give --role-arn.".to_owned());
+    }
     Report {
         heading: heading.map(str::to_owned),
         said: case.said.as_ref().map(|said| (said.message.clone(), said.cause.word())),
@@ -82,7 +85,7 @@ pub(super) fn report(case: &Case, heading: Option<&str>, now: SystemTime) -> Rep
         suspects: suspects(case, now),
         policies,
         commands,
-        note,
+        notes,
     }
 }
 
@@ -96,7 +99,7 @@ impl Report {
     }
 
     pub(super) fn tell(&self, output: &Output) -> io::Result<()> {
-        let Self { heading, said, sense, suspects, policies, commands, note } = self;
+        let Self { heading, said, sense, suspects, policies, commands, notes } = self;
         if let Some(heading) = heading {
             output.answer(heading)?;
         }
@@ -136,7 +139,7 @@ impl Report {
         for command in commands {
             output.answer(command)?;
         }
-        if let Some(note) = note {
+        for note in notes {
             output.answer("")?;
             output.answer(note)?;
         }

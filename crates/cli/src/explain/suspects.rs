@@ -216,6 +216,8 @@ fn subject(case: &Case) -> Judged {
         )
     } else if !subject.starts_with("system:serviceaccount:") {
         (Verdict::Suspect, format!("{subject}: not a service account's"))
+    } else if shell_words::claim(subject, "") != subject {
+        (Verdict::Wrong, format!("{subject}: no service account has such a name"))
     } else if matches!(case.cause(), Some(Cause::NotTrusted | Cause::Refused)) {
         (Verdict::Suspect, format!("{subject}: the trust policy's condition on sub has to allow it"))
     } else {

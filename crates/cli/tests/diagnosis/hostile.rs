@@ -145,6 +145,32 @@ fn no_claim_of_a_token_is_a_command() {
     }
 }
 
+/// A text is all that is known: what is above it says so, and the role is the one that was refused.
+#[test]
+fn what_a_text_alone_names_is_marked_as_that() {
+    let note = "Whom the statement trusts is known from this text alone";
+    let chained = said(
+        &[
+            "--error",
+            "AccessDenied: User: arn:aws:sts::123456789012:assumed-role/a/s is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::210987654321:role/b",
+        ],
+        "",
+    );
+    assert!(chained.contains(note) && !chained.contains("ROLE_NAME"), "{chained}");
+    assert!(commands(&chained).contains("aws iam get-role --role-name b "), "{chained}");
+    let fields = json!({"iss": ISSUER, "sub": "system:serviceaccount:shop:${x}"});
+    let logged = said(&["--role-arn", ROLE], &line(DENIED, "denied", &fields));
+    assert!(logged.contains(note) && logged.contains("Put in what stands in capitals"), "{logged}");
+    assert!(
+        logged.contains(
+            "✘ subject          system:serviceaccount:shop:${x}: no service account has such a name"
+        ),
+        "{logged}"
+    );
+    let of_token = said(&["--token-file", "-", "--role-arn", ROLE, "--error", DENIED], &token(|_| {}));
+    assert!(!of_token.contains(note), "{of_token}");
+}
+
 /// Without any trick of a shell.
 #[test]
 fn the_clusters_issuer_and_the_pods_account_go_before_what_its_log_says() {
