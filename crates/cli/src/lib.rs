@@ -21,7 +21,6 @@ mod pod_file;
 mod run;
 mod shell;
 mod shell_words;
-mod visible;
 mod words;
 mod yaml;
 
@@ -29,6 +28,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use imds_contract::visible;
 
 use arguments::{Arguments, Command};
 use output::Output;
@@ -71,14 +71,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// The same error of the command line, which repeats the words that are wrong, without what a terminal obeys in them.
 fn with_visible_words(error: &clap::Error, words: &[OsString]) -> clap::Error {
-    let shown: Vec<String> =
-        words.iter().map(|word| visible::visible(&word.to_string_lossy()).into_owned()).collect();
+    let shown: Vec<String> = words.iter().map(|word| visible(&word.to_string_lossy()).into_owned()).collect();
     match Arguments::try_parse_from(shown) {
         Err(shown) if shown.kind() == error.kind() => shown,
         // Made visible, the words are no error any more, or another one.
         _ => clap::Error::raw(
             error.kind(),
-            format!("{}\n", visible::visible(error.to_string().trim_start_matches("error: "))),
+            format!("{}\n", visible(error.to_string().trim_start_matches("error: "))),
         ),
     }
 }

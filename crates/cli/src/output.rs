@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use crate::visible::{visible, visible_lines};
+use imds_contract::{visible, visible_lines};
 
 /// Where the program speaks. A reader that went away (`| head`) is no error; on stdout, everything else is.
 #[derive(Debug, Clone)]
@@ -233,6 +233,8 @@ impl Stopwatch {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -240,5 +242,15 @@ mod tests {
         assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
         assert_eq!(wrapped("one two-is-long x", 5), ["one", "two-is-long", "x"]);
         assert_eq!(wrapped("", 5), [""]);
+    }
+
+    #[test]
+    fn json_is_shown_as_the_same_json() {
+        let value = json!({"a\u{9b}": ["\u{1b}\n\u{202e}\u{e0041}\\u", {"b": "\u{7f}\"\u{2028}"}]});
+        let text = format!("{value:#}");
+        let shown = visible_lines(&text);
+        assert_ne!(shown, text);
+        assert!(shown.lines().all(|line| visible(line) == line), "{shown}");
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), value);
     }
 }

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use imds_contract::annotation::{self, ENABLED_LABEL};
-use imds_contract::excerpt;
+use imds_contract::{excerpt, visible};
 use serde_json::Value;
 
 use crate::near_miss::is_disabling;
@@ -37,8 +37,8 @@ impl fmt::Display for UnknownKind {
             "{} is at {}, and nothing is injected into a {}: this program does not know the kind. The webhook injects its Pods \
              when they are created; without the webhook they run without the emulator",
             self.key,
-            excerpt(&self.place),
-            excerpt(&self.kind),
+            visible(&excerpt(&self.place)),
+            visible(&excerpt(&self.kind)),
         )
     }
 }

@@ -1,13 +1,13 @@
 //! A file's documents: decided on, edited, and what is to be said about them. Pure.
 
 use anyhow::{Context as _, anyhow};
+use imds_contract::visible;
 use imds_inject::{
     Decision, Operation, ServerVersion, Settings, WorkloadDecision, decide_document, unknown_kinds,
 };
 use serde_json::Value;
 
 use super::source::Source;
-use crate::visible::visible;
 use crate::yaml;
 
 /// What the manifests are for.
