@@ -36,7 +36,7 @@ newest=$(.venv/bin/python -c 'import kubernetes_validate as k; print(".".join(k.
 for version in 1.24 "$newest"; do
     check "inject examples for $version" inject "examples-$version" -f examples/ --server-version "$version"
     check "inject all kinds for $version" \
-        inject "kinds-$version" -f tests/inject/workloads.yaml --image "$IMAGE" --server-version "$version"
+        inject "kinds-$version" --skip-refused -f tests/inject/workloads.yaml --image "$IMAGE" --server-version "$version"
     for what in examples kinds; do
         check "$what for $version: kubectl apply" apply "$folder/$what-$version.yaml"
         check "$what for $version: schemas" valid "$folder/$what-$version.yaml" "$version"
@@ -48,6 +48,13 @@ grep -o '#.*' "$folder/kinds-$newest.yaml" >"$folder/comments-after"
 check "comments are kept" keeps_lines "$folder/comments-before" "$folder/comments-after"
 check "what is injected is told" tells "$folder/kinds-$newest.txt" "injected deployment/web in shop: role arn:"
 check "what is refused is told" tells "$folder/kinds-$newest.txt" "refused replicaset/refused in default: "
+# As in a pipe to kubectl apply: nothing comes out, the reason is on stderr, the exit code is 1.
+refuses() {
+    local code=0
+    inject refused -f tests/inject/workloads.yaml --image "$IMAGE" || code=$?
+    [ "$code" -eq 1 ] && [ ! -s "$folder/refused.yaml" ] && tells "$folder/refused.txt" "refused replicaset/refused in default: "
+}
+check "a refused workload is an error, and nothing is printed" refuses
 # kubectl finds plugins by their name in PATH.
 plugin() { "$KUBECTL" imds inject -f examples/ 2>/dev/null | cmp - <(kubectl-imds inject -f examples/ 2>/dev/null); }
 check "as kubectl's plugin" plugin

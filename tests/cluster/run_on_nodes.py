@@ -91,7 +91,8 @@ def on_cluster(arguments, folder):
 def demo_of(arguments, cluster):
     print(f"  Kubernetes {'.'.join(map(str, cluster.version))}", flush=True)
     sts = StsPod(cluster, STS_NAMESPACE, [f"{namespace}:{ACCOUNT}" for namespace in NAMESPACES])
-    values = {"settings": {"emulatorEnv": {"AWS_ENDPOINT_URL_STS": sts.url}}}
+    # Loaded into the nodes (node.py, README.md).
+    values = {"image": {"onNodes": True}, "settings": {"emulatorEnv": {"AWS_ENDPOINT_URL_STS": sts.url}}}
     return Demo(cluster, Release(cluster, arguments.helm, values), sts)
 
 

@@ -67,7 +67,7 @@ class Node:
     def inject(self, manifest, form):
         settings = self.folder / "settings.yaml"
         settings.write_text(json.dumps({"image": "localhost/imds-emulator:dev", "sidecar": form, "emulatorEnv": self.emulator_env}))
-        command = [self.programs / "kubectl-imds", "inject", "--strict", "--settings", settings, "-f", "-"]
+        command = [self.programs / "kubectl-imds", "inject", "--settings", settings, "-f", "-"]
         return subprocess.run(command, input=manifest, capture_output=True, text=True, check=True).stdout
 
     @contextlib.contextmanager

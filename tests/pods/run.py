@@ -215,9 +215,11 @@ def without_netfilter(node):
 
 
 def without_interception(node):
-    """Nothing is intercepted: the emulator is on loopback, and clients are told so."""
+    """Nothing is intercepted: the emulator is on loopback, and the node's metadata server, such as GKE's and AKS's, stays where it is."""
     with node.injected(with_interception("endpoint"), "native") as (pod, _):
         emulator_is_confined(pod)
+        own = pod.exec("root", "/ask", "GET", "/computeMetadata/v1/")
+        check("interception endpoint: 169.254.169.254 is the node's own metadata server", own.stdout == NODE_ROLE, own.stdout + own.stderr)
         nobody_outside_gets_an_answer(node, pod, "endpoint")
 
 

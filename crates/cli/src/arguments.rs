@@ -7,7 +7,9 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use imds_contract::{RoleArn, is_object_name};
-use imds_inject::ServerVersion;
+use imds_inject::{ServerVersion, image_reference};
+
+use crate::shell_words::quoted;
 
 /// The IMDS emulator from a person's shell
 ///
@@ -56,7 +58,7 @@ pub(crate) enum Command {
 /// for byte; in the others, comments, order, quotes and layout stay as they are.
 ///
 /// stderr has a line for each workload: what was done, or why not, and what to do. Exits with 64 where the usage was
-/// wrong; with 1, and without printing anything, where a file cannot be read or, with --strict, a workload is refused.
+/// wrong; with 1, and without printing anything, where a file cannot be read or a workload is refused.
 #[derive(Debug, Args)]
 #[expect(clippy::doc_markdown, reason = "read in a terminal")]
 #[command(after_help = "\
@@ -64,6 +66,7 @@ Examples:
   kubectl imds inject -f deployment.yaml | kubectl apply -f -
   kubectl imds inject -R -f manifests/ --settings settings.yaml --server-version 1.32 > injected.yaml
   helm template my-app | kubectl imds inject --strict -f - > injected.yaml
+  kubectl imds inject --skip-refused -f all.yaml          what is refused is passed on
   kubectl imds inject --dry-run -f pod.yaml               the operations alone")]
 pub(crate) struct InjectArguments {
     /// A file, a folder of *.yaml, *.yml and *.json, or - for stdin; may be given several times
@@ -76,21 +79,42 @@ pub(crate) struct InjectArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) settings: Option<PathBuf>,
     /// The image with the programs [default: the settings' image, else the one that deploy/image/build makes]
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", value_parser = image_reference)]
     pub(crate) image: Option<String>,
     /// The version of Kubernetes that the manifests are for, for example 1.32: decides on the form of the sidecar where
     /// the settings say `auto` [default: unknown]
     #[arg(long, value_name = "VERSION")]
     pub(crate) server_version: Option<ServerVersion>,
     /// The namespace of what names none
-    #[arg(short, long, value_name = "NAME", default_value = "default")]
+    #[arg(short, long, value_name = "NAME", default_value = "default", value_parser = namespace)]
     pub(crate) namespace: String,
     /// Print the operations (JSON Patch, one list for each document) instead of the manifests
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Fail if a workload is refused, and print nothing then
+    #[command(flatten)]
+    pub(crate) errors: ErrorArguments,
+}
+
+/// What `inject` takes for an error.
+#[derive(Debug, Args)]
+pub(crate) struct ErrorArguments {
+    /// Print refused workloads as they are, without the emulator, instead of failing. On EC2 such a Pod finds the node's role
+    #[arg(long, conflicts_with = "strict")]
+    pub(crate) skip_refused: bool,
+    /// Make warnings errors too: near misses, and kinds that are not known here but carry the label
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+/// A namespace's name. Source: Kubernetes, "Object Names and IDs", RFC 1123 label names.
+fn namespace(text: &str) -> Result<String, String> {
+    let legal = text.len() <= 63
+        && is_object_name(text)
+        && !text.contains('.')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    let accepted = "accepted: the name of a namespace: up to 63 lower-case letters, digits and -, for example my-namespace";
+    if legal { Ok(text.to_owned()) } else { Err(accepted.to_owned()) }
 }
 
 /// Run a command on this machine as if in an injected Pod
@@ -222,7 +246,7 @@ pub(crate) struct ManArguments {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ClusterArguments {
     /// The namespace [default: the context's]
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", value_parser = namespace)]
     pub(crate) namespace: Option<String>,
     /// The context of the kubeconfig
     #[arg(long, value_name = "NAME")]
@@ -247,8 +271,9 @@ pub(crate) struct ClusterArguments {
 impl ClusterArguments {
     /// Commands, each a line, with the flags that say which cluster they are for.
     pub(crate) fn in_commands(&self, lines: &str) -> String {
-        let kubeconfig = self.kubeconfig.as_ref().map(|file| format!(" --kubeconfig {}", file.display()));
-        let context = self.context.as_ref().map(|context| format!(" --context {context}"));
+        let kubeconfig =
+            self.kubeconfig.as_ref().map(|file| format!(" --kubeconfig {}", quoted(&file.to_string_lossy())));
+        let context = self.context.as_ref().map(|context| format!(" --context {}", quoted(context)));
         let flags: String = kubeconfig.into_iter().chain(context).collect();
         let line = |line: &str| match line.strip_prefix("kubectl ") {
             // A plugin's flags stand behind its name.
@@ -355,6 +380,15 @@ mod tests {
         let expected = "kubectl --context kind get pods\nkubectl imds check web --context kind\nhelm upgrade x\n    kubectl";
         assert_eq!(cluster.in_commands(lines), expected);
         assert_eq!(ClusterArguments::default().in_commands(lines), lines);
+        let cluster = ClusterArguments {
+            context: Some("a;b".to_owned()),
+            kubeconfig: Some("/my files/it's".into()),
+            ..ClusterArguments::default()
+        };
+        assert_eq!(
+            cluster.in_commands("kubectl get pods"),
+            r"kubectl --kubeconfig '/my files/it'\''s' --context 'a;b' get pods"
+        );
     }
 
     #[test]

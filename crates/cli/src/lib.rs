@@ -20,6 +20,7 @@ mod output;
 mod pod_file;
 mod run;
 mod shell;
+mod shell_words;
 mod words;
 mod yaml;
 
@@ -27,6 +28,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use imds_contract::visible;
 
 use arguments::{Arguments, Command};
 use output::Output;
@@ -39,12 +41,14 @@ const USAGE: u8 = 64;
 
 /// The whole program: reads the command line, does what it says, and says what went wrong.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Also how `--help` and `--version` come back: those are no error.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            let _ = with_visible_words(&error, &words).print();
+            return ExitCode::from(code);
         }
     };
     let output = Output::new();
@@ -60,7 +64,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Probe => run::probe::answer().map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
-        output.error(&format!("{error:#}"));
+        output.failed(&error);
         ExitCode::FAILURE
     })
+}
+
+/// The same error of the command line, which repeats the words that are wrong, without what a terminal obeys in them.
+fn with_visible_words(error: &clap::Error, words: &[OsString]) -> clap::Error {
+    let shown: Vec<String> = words.iter().map(|word| visible(&word.to_string_lossy()).into_owned()).collect();
+    match Arguments::try_parse_from(shown) {
+        Err(shown) if shown.kind() == error.kind() => shown,
+        // Made visible, the words are no error any more, or another one.
+        _ => clap::Error::raw(
+            error.kind(),
+            format!("{}\n", visible(error.to_string().trim_start_matches("error: "))),
+        ),
+    }
 }

@@ -1,8 +1,12 @@
-//! All that a person reads: the steps on stderr as they happen, what was asked for on stdout.
+//! All that a person reads: the steps on stderr as they happen, what was asked for on stdout. The door of the program: whatever a
+//! text holds, a method that prints a line prints one line, and nothing that a terminal obeys (see [`visible`]).
 
+use std::fmt;
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
+
+use imds_contract::{visible, visible_lines};
 
 /// Where the program speaks. A reader that went away (`| head`) is no error; on stdout, everything else is.
 #[derive(Debug, Clone)]
@@ -39,64 +43,80 @@ impl Output {
     /// A step that went well.
     pub(crate) fn step(&self, stopwatch: Stopwatch, text: impl Display) {
         let time = format!("({} ms)", stopwatch.elapsed().as_millis());
-        note(&format!("{} {text} {}", self.paint(GREEN, "✔"), self.paint(DIM, &time)));
+        note(&format!("{} {} {}", self.paint(GREEN, "✔"), line(text), self.paint(DIM, &time)));
     }
 
     /// Something that a person should know, and that is no failure.
     pub(crate) fn warning(&self, text: impl Display) {
-        note(&format!("{} {text}", self.paint(YELLOW, "!")));
+        note(&format!("{} {}", self.paint(YELLOW, "!"), line(text)));
     }
 
     /// A step that failed.
     pub(crate) fn failure(&self, text: impl Display) {
-        note(&format!("{} {text}", self.paint(RED, "✘")));
+        note(&format!("{} {}", self.paint(RED, "✘"), line(text)));
     }
 
-    /// What belongs to the step before.
+    /// A line that belongs to the step before.
     pub(crate) fn detail(&self, text: impl Display) {
-        for line in text.to_string().lines() {
-            note(&format!("    {line}"));
-        }
+        note(&format!("    {}", line(text)));
+    }
+
+    /// Lines that belong to the step before.
+    pub(crate) fn details(&self, lines: impl IntoIterator<Item = impl Display>) {
+        lines.into_iter().for_each(|line| self.detail(line));
     }
 
     /// A line of a program's own output.
-    pub(crate) fn log(&self, program: &str, line: &str) {
-        note(&self.paint(DIM, &format!("  {program} | {line}")));
+    pub(crate) fn log(&self, program: &str, text: &str) {
+        note(&self.paint(DIM, &format!("  {} | {}", line(program), line(text))));
     }
 
     /// A line that stands alone.
     pub(crate) fn plain(&self, text: impl Display) {
-        note(&text.to_string());
+        note(&line(text));
     }
 
     /// What somebody at a terminal waits for.
     pub(crate) fn progress(&self, text: &str) {
         if io::stderr().is_terminal() {
-            note(&self.paint(DIM, text));
+            note(&self.paint(DIM, &line(text)));
         }
     }
 
-    /// What ended the program.
-    pub(crate) fn error(&self, text: &str) {
-        note(&format!("{} {text}", self.paint(RED, "kubectl-imds:")));
+    /// What ended the program, in a line.
+    pub(crate) fn error(&self, text: impl Display) {
+        note(&format!("{} {}", self.paint(RED, "kubectl-imds:"), line(text)));
+    }
+
+    /// What ended the program; where a program said why, its lines too.
+    pub(crate) fn failed(&self, error: &anyhow::Error) {
+        self.error(format_args!("{error:#}"));
+        for said in error.chain().filter_map(|cause| cause.downcast_ref::<ProgramFailed>()) {
+            self.details(&said.lines);
+        }
     }
 
     /// On stdout: a command line, as if typed.
     pub(crate) fn prompt(&self, text: &str) -> io::Result<()> {
-        self.data(&format!("{} {}\n", self.paint(DIM, "$"), self.paint(BOLD, text)))
+        self.data(&format!("{} {}\n", self.paint(DIM, "$"), self.paint(BOLD, &line(text))))
     }
 
-    /// On stdout: the answer to it.
+    /// On stdout: a line.
     pub(crate) fn answer(&self, text: &str) -> io::Result<()> {
-        self.data(&format!("{text}\n"))
+        self.data(&format!("{}\n", line(text)))
+    }
+
+    /// On stdout: a text whose line breaks are ours, such as JSON.
+    pub(crate) fn lines(&self, text: &str) -> io::Result<()> {
+        self.data(&format!("{}\n", visible_lines(text)))
     }
 
     /// On stdout: what it comes to.
     pub(crate) fn verdict(&self, text: impl Display) -> io::Result<()> {
-        self.data(&format!("{} {text}\n", self.paint(GREEN, "✔")))
+        self.data(&format!("{} {}\n", self.paint(GREEN, "✔"), line(text)))
     }
 
-    /// On stdout: a finding; its word, where it is to be looked up, and what mends it.
+    /// On stdout: a finding; its word, where it is to be looked up; and what mends it, whose line breaks are ours.
     pub(crate) fn finding(
         &self,
         mark: Mark,
@@ -109,17 +129,25 @@ impl Output {
             Mark::Exclamation => self.paint(YELLOW, "!"),
             Mark::Cross => self.paint(RED, "✘"),
         };
-        let word = word.map(|word| format!(" {}", self.paint(DIM, &format!("[{word}]"))));
-        let mut text = format!("{mark} {sentence}{}\n", word.unwrap_or_default());
-        for line in remedy.unwrap_or_default().lines() {
+        let mut text = format!("{mark} {}{}\n", line(sentence), self.word(word));
+        for line in visible_lines(remedy.unwrap_or_default()).lines() {
             text.extend(["    ", line, "\n"]);
         }
         self.data(&text)
     }
 
+    /// On stdout: what follows from the finding before.
+    pub(crate) fn consequence(&self, sentence: &str, word: &str) -> io::Result<()> {
+        self.data(&format!("    → {}{}\n", line(sentence), self.word(Some(word))))
+    }
+
+    fn word(&self, word: Option<&str>) -> String {
+        word.map(|word| format!(" {}", self.paint(DIM, &format!("[{word}]")))).unwrap_or_default()
+    }
+
     /// On stdout: a named text, in lines that a terminal shows whole.
     pub(crate) fn entry(&self, name: &str, text: &str) -> io::Result<()> {
-        let lines = wrapped(text, WIDTH - NAME_WIDTH - 3);
+        let lines = wrapped(&visible(text), WIDTH - NAME_WIDTH - 3);
         let names = std::iter::once(name).chain(std::iter::repeat(""));
         let lines = names.zip(lines).map(|(name, line)| format!("  {name:<NAME_WIDTH$} {line}\n"));
         self.data(&lines.collect::<String>())
@@ -127,10 +155,10 @@ impl Output {
 
     /// On stdout: what the lines after it are about.
     pub(crate) fn heading(&self, text: &str) -> io::Result<()> {
-        self.data(&format!("\n{}\n", self.paint(BOLD, text)))
+        self.data(&format!("\n{}\n", self.paint(BOLD, &line(text))))
     }
 
-    /// On stdout: data, as it is.
+    /// On stdout: data for other programs, byte for byte. Everything else that is printed goes through [`visible`].
     pub(crate) fn data(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -158,9 +186,35 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// A text as one line.
+fn line(text: impl Display) -> String {
+    visible(&text.to_string()).into_owned()
+}
+
 fn note(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
+
+/// The error of a program that ended, with the lines that it said.
+#[derive(Debug)]
+pub(crate) struct ProgramFailed {
+    what: String,
+    lines: Vec<String>,
+}
+
+impl ProgramFailed {
+    pub(crate) fn new(what: impl Display, lines: Vec<String>) -> Self {
+        Self { what: what.to_string(), lines }
+    }
+}
+
+impl Display for ProgramFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for ProgramFailed {}
 
 /// Measures a step.
 #[derive(Debug, Clone, Copy)]
@@ -179,6 +233,8 @@ impl Stopwatch {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -186,5 +242,15 @@ mod tests {
         assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
         assert_eq!(wrapped("one two-is-long x", 5), ["one", "two-is-long", "x"]);
         assert_eq!(wrapped("", 5), [""]);
+    }
+
+    #[test]
+    fn json_is_shown_as_the_same_json() {
+        let value = json!({"a\u{9b}": ["\u{1b}\n\u{202e}\u{e0041}\\u", {"b": "\u{7f}\"\u{2028}"}]});
+        let text = format!("{value:#}");
+        let shown = visible_lines(&text);
+        assert_ne!(shown, text);
+        assert!(shown.lines().all(|line| visible(line) == line), "{shown}");
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), value);
     }
 }

@@ -48,7 +48,7 @@ fn every_golden_case_gives_what_the_library_gives() {
         let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
         let server = read("server-version.txt").ok();
         let (input, settings) = (path("input.yaml"), path("settings.yaml"));
-        let mut arguments = vec!["-f", &input, "--settings", &settings];
+        let mut arguments = vec!["--skip-refused", "-f", &input, "--settings", &settings];
         arguments
             .extend(server.as_deref().map(|version| ["--server-version", version.trim()]).iter().flatten());
         let run = inject(&arguments, b"");
@@ -94,7 +94,7 @@ fn folders_files_and_stdin_become_one_stream() {
     fs::write(path("deep/c.yml"), POD).unwrap();
     let all = folder.path().to_str().unwrap();
     let run = inject(
-        &["-f", all, "-f", "-", "--recursive", "--image", "registry.example/imds:1"],
+        &["-f", all, "-f", "-", "--recursive", "--skip-refused", "--image", "registry.example/imds:1"],
         REFUSED.as_bytes(),
     );
     assert_eq!(run.code, Some(0), "{}", run.stderr);
@@ -116,16 +116,100 @@ fn folders_files_and_stdin_become_one_stream() {
 }
 
 #[test]
-fn strict_turns_a_refusal_into_a_failure_and_prints_nothing() {
-    let stream = format!("{POD}---\n{REFUSED}");
-    let lenient = inject(&["-f", "-", "--image", "i"], stream.as_bytes());
-    assert_eq!(lenient.code, Some(0));
-    assert!(lenient.stdout.ends_with(&format!("---\n{REFUSED}")));
-    let strict = inject(&["-f", "-", "--image", "i", "--strict"], stream.as_bytes());
-    assert_eq!((strict.code, strict.stdout.as_str()), (Some(1), ""));
-    assert!(strict.stderr.contains("document 2: refused"), "{}", strict.stderr);
-    let skipped = inject(&["-f", "-", "--image", "i", "--strict"], format!("{OTHER}\n---\n{POD}").as_bytes());
+fn a_refused_workload_is_an_error_and_nothing_is_printed() {
+    let other = REFUSED.replace("no-role", "also-no-role").replace("spec: {", "spec: {hostNetwork: true, ");
+    let stream = format!("{POD}---\n{REFUSED}---\n{other}");
+    for further in [&[][..], &["--dry-run"], &["--strict"]] {
+        let run = inject(&[&["-f", "-", "--image", "i"], further].concat(), stream.as_bytes());
+        assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{further:?}: {}", run.stderr);
+        let lines: Vec<&str> = run.stderr.lines().collect();
+        for (line, expected) in lines.iter().zip([
+            "stdin, document 1: injected pod/nginx in default: ",
+            "stdin, document 2: refused pod/no-role in default: the annotation gkemulticloud.googleapis.com/aws-imds-emulator-role-arn is missing",
+            "stdin, document 3: refused pod/also-no-role in default: with hostNetwork: true ",
+            "kubectl-imds: nothing is printed: 2 workloads refused (--skip-refused ",
+        ]) {
+            assert!(line.starts_with(expected), "{line}");
+        }
+        assert_eq!(lines.len(), 4, "{}", run.stderr);
+    }
+    let skipped = inject(&["-f", "-", "--image", "i"], format!("{OTHER}\n---\n{POD}").as_bytes());
     assert_eq!(skipped.code, Some(0), "what is left as it is is not refused: {}", skipped.stderr);
+}
+
+#[test]
+fn every_reason_of_every_file_is_reported_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("a.yaml"), REFUSED).unwrap();
+    fs::write(path("b.yaml"), "a:\n\tb: 1\n").unwrap();
+    fs::write(path("c.yaml"), format!("kind: List\nitems:\n- {}", REFUSED.trim_end().replace('\n', "\n  ")))
+        .unwrap();
+    let run = inject(&["-f", folder.path().to_str().unwrap(), "--image", "i"], b"");
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+    for expected in [
+        "a.yaml, document 1: refused pod/no-role",
+        "b.yaml: line 2: tabs",
+        "c.yaml, document 1: refused pod/no-role",
+        "nothing is printed: 1 file cannot be used; 2 workloads refused",
+    ] {
+        assert!(run.stderr.contains(expected), "{expected} is not in\n{}", run.stderr);
+    }
+}
+
+#[test]
+fn skip_refused_passes_on_what_is_refused_with_the_reason_on_stderr() {
+    let stream = format!("{POD}---\n{REFUSED}");
+    let run = inject(&["-f", "-", "--image", "i", "--skip-refused"], stream.as_bytes());
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stdout.ends_with(&format!("---\n{REFUSED}")), "{}", run.stdout);
+    assert!(run.stderr.contains("document 2: refused pod/no-role"), "{}", run.stderr);
+    let both = inject(&["-f", "-", "--image", "i", "--skip-refused", "--strict"], stream.as_bytes());
+    assert_eq!((both.code, both.stdout.as_str()), (Some(64), ""), "{}", both.stderr);
+}
+
+#[test]
+fn strict_makes_every_warning_an_error() {
+    let near_miss = REFUSED.replace("'True'", "'true'");
+    let rollout = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: web}\nspec:\n  template:\n    metadata:\n      labels: {gkemulticloud.googleapis.com/aws-imds-emulator-enabled: 'True'}\n";
+    for (stream, warning) in [
+        (near_miss.as_str(), "document 1: warning pod/no-role in default: the label"),
+        (
+            rollout,
+            "document 1: warning web: gkemulticloud.googleapis.com/aws-imds-emulator-enabled is at spec.template.metadata.labels, and nothing is injected into a Rollout (argoproj.io/v1alpha1)",
+        ),
+    ] {
+        let lenient = inject(&["-f", "-", "--image", "i"], stream.as_bytes());
+        assert_eq!((lenient.code, lenient.stdout.as_str()), (Some(0), stream), "{}", lenient.stderr);
+        assert!(lenient.stderr.contains(warning), "{}", lenient.stderr);
+        let strict = inject(&["-f", "-", "--image", "i", "--strict"], stream.as_bytes());
+        assert_eq!((strict.code, strict.stdout.as_str()), (Some(1), ""), "{}", strict.stderr);
+        assert!(strict.stderr.contains(warning), "{}", strict.stderr);
+        assert!(strict.stderr.contains("1 warning, which --strict makes errors"), "{}", strict.stderr);
+    }
+    let no_image = inject(&["-f", "-", "--strict"], POD.as_bytes());
+    assert_eq!((no_image.code, no_image.stdout.as_str()), (Some(1), ""), "{}", no_image.stderr);
+    let well = inject(&["-f", "-", "--image", "i", "--strict"], format!("{OTHER}\n---\n{POD}").as_bytes());
+    assert_eq!(well.code, Some(0), "{}", well.stderr);
+}
+
+#[test]
+fn an_image_or_namespace_that_no_cluster_takes_is_refused_with_the_accepted_form() {
+    for image in ["", "UPPER CASE", "registry.example/Upper", "imds:", "imds@sha256:abc"] {
+        let run = inject(&["-f", "-", "--image", image], POD.as_bytes());
+        assert_eq!((run.code, run.stdout.as_str()), (Some(64), ""), "{image}: {}", run.stderr);
+        assert!(run.stderr.contains("accepted: a reference to an image"), "{image}: {}", run.stderr);
+    }
+    for namespace in ["", "Shop", "a b", "-n", "a.b", &"a".repeat(64)] {
+        let run = inject(&["-f", "-", "--image", "i", &format!("--namespace={namespace}")], POD.as_bytes());
+        assert_eq!((run.code, run.stdout.as_str()), (Some(64), ""), "{namespace}: {}", run.stderr);
+        assert!(run.stderr.contains("accepted: the name of a namespace"), "{namespace}: {}", run.stderr);
+    }
+    let settings = tempfile::NamedTempFile::new().unwrap();
+    fs::write(settings.path(), "image: registry.example/Upper\n").unwrap();
+    let run = inject(&["-f", "-", "--settings", settings.path().to_str().unwrap()], POD.as_bytes());
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+    assert!(run.stderr.contains("image: \"registry.example/Upper\" is not accepted"), "{}", run.stderr);
 }
 
 #[test]

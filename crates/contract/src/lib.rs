@@ -9,8 +9,10 @@ pub mod annotation;
 pub mod environment;
 pub mod pod;
 pub mod value;
+mod visible;
 
 pub use value::{
     AllowedHosts, Hop, HopLimit, HttpTokens, Interception, Invalid, Metadata, Partition, Region, RoleArn,
     RoleChain, Seconds, SessionDuration, SessionName, excerpt, is_object_name,
 };
+pub use visible::{visible, visible_lines};

@@ -76,7 +76,7 @@ fn label_value(pod: PodView<'_>) -> Option<Warning> {
     (!plain).then(|| Warning::LabelValue { value: value.to_string() })
 }
 
-fn is_disabling(label: &Value) -> bool {
+pub(crate) fn is_disabling(label: &Value) -> bool {
     let word = text(label);
     DISABLING.iter().any(|disabling| word.trim().eq_ignore_ascii_case(disabling))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use imds_contract::{Invalid, annotation, excerpt};
+use imds_contract::{Invalid, annotation, excerpt, visible};
 
 use crate::server_version::ServerVersion;
 
@@ -130,8 +130,8 @@ impl fmt::Display for Reason {
                     f,
                     "the Pod was injected for {kind} {}, and the annotation {annotation} says {}: remove the injected parts and \
                      inject again",
-                    excerpt(injected),
-                    excerpt(asked)
+                    visible(&excerpt(injected)),
+                    visible(&excerpt(asked))
                 )
             }
             Self::Malformed { path } => write!(f, "this is no Pod: it has something else at {path:?} than a Pod has there"),

@@ -7,6 +7,7 @@ use imds_contract::{HttpTokens, Interception, Invalid, Metadata, Region, Session
 use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::emulator_env::EmulatorEnv;
+use crate::image::image_reference;
 use crate::resources::Resources;
 use crate::scalar::Scalar;
 use crate::server_version::ServerVersion;
@@ -93,8 +94,13 @@ pub enum PullPolicy {
     Never,
 }
 
+impl PullPolicy {
+    /// Every value.
+    pub const ALL: [Self; 3] = [Self::Always, Self::IfNotPresent, Self::Never];
+}
+
 /// How the emulator is put into a Pod: the operator's choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sidecar {
     /// Native where every kubelet that the server supports knows it, classic elsewhere.
@@ -107,6 +113,9 @@ pub enum Sidecar {
 }
 
 impl Sidecar {
+    /// Every value.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Native, Self::Classic];
+
     /// The form on this server. Where its version is not known, it is taken for a current one: the webhook asks its server,
     /// the command line may have none to ask.
     pub fn on(self, server: Option<ServerVersion>) -> SidecarForm {
@@ -159,38 +168,46 @@ read_words! {
     http_tokens = "httpTokens",
     metadata = "metadata",
     session_duration = "sessionDuration",
-    session_name = "sessionName",
 }
 
 fn refused<E: Error>(key: &str, invalid: &Invalid) -> E {
     E::custom(format!("{key}: {invalid}"))
 }
 
+/// A free text. What YAML reads as something else is not taken for one: `1.10` would come out as `1.1`.
+fn text<E: Error>(key: &str, scalar: Scalar) -> Result<String, E> {
+    match scalar {
+        Scalar::Text(text) => Ok(text),
+        Scalar::Nothing => Ok(String::new()),
+        Scalar::Switch(_) | Scalar::Whole(_) | Scalar::Broken(_) => {
+            Err(E::custom(format!("{key}: the value is no text: put it in quotes")))
+        }
+    }
+}
+
+fn session_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SessionNameTemplate, D::Error> {
+    let text = text("sessionName", Scalar::deserialize(deserializer)?)?;
+    text.parse().map_err(|invalid| refused("sessionName", &invalid))
+}
+
 fn region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Region>, D::Error> {
-    let text = Option::<Scalar>::deserialize(deserializer)?.map(|scalar| scalar.to_string());
+    let scalar = Option::<Scalar>::deserialize(deserializer)?;
+    let text = scalar.map(|scalar| text("region", scalar)).transpose()?;
     text.map(|text| text.parse()).transpose().map_err(|invalid| refused("region", &invalid))
 }
 
 fn image<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let accepted = "the name of an image, for example registry.example/imds-emulator:1.2.3";
-    without_blanks(deserializer, "image", accepted)
+    let text = text("image", Scalar::deserialize(deserializer)?)?;
+    image_reference(&text).map_err(|invalid| refused("image", &invalid))
 }
 
+/// Empty, or with a blank, no STS accepts it: every injected Pod would fail.
 fn audience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let accepted = "an audience without blanks, for example sts.amazonaws.com";
-    without_blanks(deserializer, "tokenAudience", accepted)
-}
-
-/// Empty, or with a blank, it is accepted by no API server or no STS: every injected Pod would fail.
-fn without_blanks<'de, D: Deserializer<'de>>(
-    deserializer: D,
-    key: &str,
-    accepted: &'static str,
-) -> Result<String, D::Error> {
-    let value = Scalar::deserialize(deserializer)?.to_string();
+    let value = text("tokenAudience", Scalar::deserialize(deserializer)?)?;
     let illegal = |c: char| c.is_whitespace() || c.is_control();
     if value.is_empty() || value.contains(illegal) {
-        return Err(refused(key, &Invalid { value, accepted }));
+        let accepted = "an audience without blanks, for example sts.amazonaws.com";
+        return Err(refused("tokenAudience", &Invalid { value, accepted }));
     }
     Ok(value)
 }
@@ -198,7 +215,8 @@ fn without_blanks<'de, D: Deserializer<'de>>(
 fn secret_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let names = Vec::<Scalar>::deserialize(deserializer)?;
     let mut seen = Vec::with_capacity(names.len());
-    for name in names.iter().map(Scalar::to_string) {
+    for name in names {
+        let name = text("imagePullSecrets", name)?;
         let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let ends = [name.bytes().next(), name.bytes().last()];
         let legal = name.len() <= 253
@@ -279,8 +297,12 @@ tokenAudience: sts.example
             ),
             ("{image: i, sidecar: sometimes}", "unknown variant `sometimes`"),
             ("{image: i, sessionName: x}", "sessionName: \"x\" is not accepted"),
-            ("{image: ''}", "image: \"\" is not accepted; accepted: the name of an image"),
+            ("{image: ''}", "image: \"\" is not accepted; accepted: a reference to an image"),
+            ("{image: 1.10}", "image: the value is no text: put it in quotes"),
+            ("{image: i, tokenAudience: true}", "tokenAudience: the value is no text: put it in quotes"),
+            ("{image: i, imagePullSecrets: [5]}", "imagePullSecrets: the value is no text: put it in quotes"),
             ("{image: 'a b'}", "image: \"a b\" is not accepted"),
+            ("{image: registry.example/Upper}", "image: \"registry.example/Upper\" is not accepted"),
             ("{image: i, tokenAudience: ''}", "tokenAudience: \"\" is not accepted"),
             (
                 "{image: i, imagePullSecrets: [a, '']}",

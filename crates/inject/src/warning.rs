@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use imds_contract::{annotation, excerpt};
+use imds_contract::{annotation, excerpt, visible};
 
 use crate::server_version::ServerVersion;
 
@@ -112,7 +112,7 @@ impl fmt::Display for Warning {
             Self::LabelValue { value } => write!(
                 f,
                 "the label {label} is {}, which leaves the emulator disabled: set it to {enabled:?}, in quotes, or to \"False\"",
-                excerpt(value)
+                visible(&excerpt(value))
             ),
             Self::RoleWithoutLabel { label: None } => write!(
                 f,
@@ -155,8 +155,9 @@ impl fmt::Display for Warning {
             }
             Self::NeverCompletes { restart_policy } => write!(
                 f,
-                "this Pod has restartPolicy {restart_policy}, but will not complete: a classic sidecar keeps running when the \
+                "this Pod has restartPolicy {}, but will not complete: a classic sidecar keeps running when the \
                  other containers have ended. Where every node runs Kubernetes {} or later, the setting `sidecar: native` mends it",
+                visible(&excerpt(restart_policy)),
                 ServerVersion::FIRST_WITH_NATIVE_SIDECARS
             ),
             Self::PortTaken { container, port } => write!(
@@ -165,6 +166,34 @@ impl fmt::Display for Warning {
                  start. Let the container listen on another port",
                 excerpt(container)
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reason::Reason;
+
+    /// kubectl prints a denial and a warning as they are.
+    #[test]
+    fn a_sentence_repeats_nothing_that_a_terminal_obeys() {
+        let hostile = "x\u{1b}[2J\u{9b}31m\u{202e}\n✔ all is well";
+        let text = || hostile.to_owned();
+        for sentence in [
+            Warning::LabelValue { value: format!("\"{hostile}\"") }.to_string(),
+            Warning::RoleWithoutLabel { label: Some(text()) }.to_string(),
+            Warning::Unknown { what: MetadataKind::Label, name: text(), meant: None }.to_string(),
+            Warning::NeverCompletes { restart_policy: text() }.to_string(),
+            Warning::PortTaken { container: text(), port: 80 }.to_string(),
+            Reason::Disabled { value: text() }.to_string(),
+            Reason::InjectedOtherwise { annotation: annotation::ROLE_ARN, injected: text(), asked: text() }
+                .to_string(),
+            Reason::Malformed { path: text() }.to_string(),
+            Reason::PrivilegedPort { value: text() }.to_string(),
+        ] {
+            assert_eq!(visible(&sentence), sentence);
+            assert!(sentence.contains("all is well"), "{sentence}");
         }
     }
 }

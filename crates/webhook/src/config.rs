@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Parser};
 use imds_contract::environment;
-use imds_inject::Settings;
+use imds_inject::{Settings, image_reference};
 use log::LevelFilter;
 
 /// The admission webhook of the IMDS emulator: AdmissionReview in, JSON Patch out
@@ -24,7 +24,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The image with the programs, before the settings' own
-    #[arg(long)]
+    #[arg(long, value_parser = image_reference)]
     image: Option<String>,
     #[command(flatten)]
     pub(crate) certificate: CertificateArguments,
@@ -109,6 +109,15 @@ mod tests {
             &["--self-managed-certs", "--namespace", "n", "--tls-cert", "c", "--tls-key", "k"],
         ] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_image_that_no_kubelet_pulls_is_refused_with_the_accepted_form() {
+        for wrong in ["", "UPPER CASE", "registry.example/Upper", "imds:"] {
+            let error =
+                parse(&["--tls-cert", "c", "--tls-key", "k", "--image", wrong]).unwrap_err().to_string();
+            assert!(error.contains("accepted: a reference to an image"), "{wrong}: {error}");
         }
     }
 

@@ -11,9 +11,24 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: webhook
 {{- end }}
 
+{{- /* An image that no registry has would leave labelled Pods uncreated from the first second on (failurePolicy Fail). */ -}}
+{{- define "imds.pullable" -}}
+{{- if and (hasPrefix "localhost/" .image) (not (contains "@" .image)) -}}
+{{- if not .onNodes -}}
+{{- fail (printf "%s is %s, which no node can pull. Push the image to a registry and set image.repository and image.tag (or image.digest); or load it into every node, for example with kind load image-archive, and set image.onNodes=true" .value .image) -}}
+{{- end -}}
+{{- if eq (.pullPolicy | default "") "Always" -}}
+{{- fail (printf "%s is %s, which no node can pull, and the pull policy is Always: set it to IfNotPresent or Never" .value .image) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{- define "imds.image" -}}
 {{- with .Values.image -}}
-{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- $image := printf "%s:%s" .repository (.tag | default $.Chart.AppVersion) -}}
+{{- if .digest }}{{ $image = printf "%s@%s" .repository .digest }}{{ end -}}
+{{- include "imds.pullable" (dict "value" "image.repository" "image" $image "onNodes" .onNodes "pullPolicy" .pullPolicy) -}}
+{{ $image }}
 {{- end -}}
 {{- end }}
 
@@ -22,6 +37,8 @@ app.kubernetes.io/component: webhook
 {{- $defaults := dict -}}
 {{- if not .Values.settings.image -}}
 {{- $defaults = dict "image" (include "imds.image" .) "imagePullPolicy" .Values.image.pullPolicy -}}
+{{- else -}}
+{{- include "imds.pullable" (dict "value" "settings.image" "image" .Values.settings.image "onNodes" .Values.image.onNodes "pullPolicy" .Values.settings.imagePullPolicy) -}}
 {{- end -}}
 {{- mergeOverwrite $defaults (deepCopy .Values.settings) | toYaml -}}
 {{- end }}

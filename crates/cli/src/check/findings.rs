@@ -1,5 +1,6 @@
 //! The judges' sheet: what was found, and what could not be looked at.
 
+use super::causes::grouped;
 use super::finding::{Finding, findings};
 use crate::kubectl::{Failure, Question};
 
@@ -53,12 +54,12 @@ impl Findings {
         self.all.len()
     }
 
-    /// All of it; what is forbidden in one.
+    /// All of it; what is forbidden in one, and what follows from a finding under it.
     pub(super) fn done(mut self) -> Vec<Finding> {
         if let Some(said) = self.said.take() {
             let what = self.forbidden.join(", ");
             self.add(Unseen::Forbidden { what, said });
         }
-        self.all
+        grouped(self.all)
     }
 }

@@ -3,6 +3,7 @@
 //! What is asked is in [`crate::kubectl`], and changes nothing; what an answer tells, in [`crate::facts`]. What all of it comes to
 //! is decided in [`cluster`] and [`pod`], which are pure: answers and a time in, [`finding`]s out. [`report`] tells them.
 
+mod causes;
 mod cluster;
 mod finding;
 mod findings;
@@ -25,13 +26,13 @@ pub(crate) fn check(arguments: &CheckArguments, output: &Output) -> anyhow::Resu
     let report = match look(arguments, output) {
         Ok(report) => report.in_cluster(&arguments.cluster),
         Err(error) => {
-            output.error(&format!("{error:#}"));
+            output.failed(&error);
             return Ok(ExitCode::from(COULD_NOT_LOOK));
         }
     };
     match arguments.format {
         Format::Text => report.tell(output),
-        Format::Json => output.data(&report.json()),
+        Format::Json => output.lines(&report.json()),
     }
     .context("cannot write to stdout")?;
     Ok(report.exit_code())

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::finding::{Finding, Level};
 use crate::COULD_NOT_LOOK;
@@ -21,9 +21,7 @@ pub(super) struct Report {
 impl Report {
     /// The commands in it are for the cluster that was looked at.
     pub(super) fn in_cluster(mut self, arguments: &ClusterArguments) -> Self {
-        for remedy in self.findings.iter_mut().filter_map(|finding| finding.remedy.as_mut()) {
-            *remedy = arguments.in_commands(remedy);
-        }
+        in_cluster(&mut self.findings, arguments);
         self
     }
 
@@ -46,13 +44,16 @@ impl Report {
     }
 
     pub(super) fn tell(&self, output: &Output) -> io::Result<()> {
-        for Finding { word, level, sentence, remedy } in &self.findings {
+        for Finding { word, level, sentence, remedy, consequences } in &self.findings {
             let (mark, word) = match level {
                 Level::Well => (Mark::Tick, None),
                 Level::Warning | Level::Unseen => (Mark::Exclamation, Some(*word)),
                 Level::Wrong => (Mark::Cross, Some(*word)),
             };
             output.finding(mark, sentence, word, remedy.as_deref())?;
+            for Finding { word, sentence, .. } in consequences {
+                output.consequence(sentence, word)?;
+            }
         }
         let levels = [
             (Level::Wrong, "wrong"),
@@ -66,17 +67,35 @@ impl Report {
     }
 
     pub(super) fn json(&self) -> String {
-        let finding = |finding: &Finding| {
-            let Finding { word, level, sentence, remedy } = finding;
-            json!({"finding": word, "level": level.word(), "message": sentence, "remedy": remedy})
-        };
-        let findings: Vec<_> = self.findings.iter().map(finding).collect();
         let report = json!({
             "namespace": self.namespace,
             "pod": self.pod,
             "outcome": self.outcome().word(),
-            "findings": findings,
+            "findings": as_json(&self.findings),
         });
-        format!("{report:#}\n")
+        format!("{report:#}")
     }
+}
+
+fn in_cluster(findings: &mut [Finding], arguments: &ClusterArguments) {
+    for Finding { remedy, consequences, .. } in findings {
+        if let Some(remedy) = remedy {
+            *remedy = arguments.in_commands(remedy);
+        }
+        in_cluster(consequences, arguments);
+    }
+}
+
+fn as_json(findings: &[Finding]) -> Vec<Value> {
+    let finding = |finding: &Finding| {
+        let Finding { word, level, sentence, remedy, consequences } = finding;
+        json!({
+            "finding": word,
+            "level": level.word(),
+            "message": sentence,
+            "remedy": remedy,
+            "consequences": as_json(consequences),
+        })
+    };
+    findings.iter().map(finding).collect()
 }

@@ -120,17 +120,17 @@ causes! {
     NotTrustedByRole = "not_trusted_by_role", Sts(Denied), &["perform: sts:AssumeRole on resource", "perform sts:AssumeRole on"];
         "The role before may not assume this one. STS says the same where this role does not exist."
         "This role's trust policy does not name the role before, or wants another external id; or the role before has no permission sts:AssumeRole on this one. Across accounts both are needed."
-        "Give this role the trust policy below, and the role before the permission."
+        "Add the statement below to this role's trust policy, and give the role before the permission."
         "aws iam get-role for this role; aws iam list-role-policies and list-attached-role-policies for the one before."
     NotTrusted = "not_trusted", Sts(Denied), &["sts:AssumeRoleWithWebIdentity"];
         "The role does not trust this token. STS says the same where the role does not exist."
         "The trust policy names another provider, subject or audience than the token has (case and a slash at the end count), or the role's name or account is mistyped."
-        "Give the role the trust policy below. Whoever else uses the role needs their statement in it, too."
-        "Compare aws iam get-role with the policy below; CloudTrail's event AssumeRoleWithWebIdentity tells what STS saw."
+        "Add the statement below to the role's trust policy. What is in the policy for others stays."
+        "Compare the trust policy in aws iam get-role with the statement below; CloudTrail's event AssumeRoleWithWebIdentity tells what STS saw."
     Refused = "refused", Sts(Denied), &[];
         "STS, or something before it, says no (403), in words that are not known here."
         "Most often the trust policy; with an endpoint or a proxy of your own, their policy (a VPC endpoint's policy may leave the role out)."
-        "Read the message; compare the trust policy below; look at the policy of the VPC endpoint."
+        "Read the message; compare the role's trust policy with the statement below; look at the policy of the VPC endpoint."
         "aws ec2 describe-vpc-endpoints --query 'VpcEndpoints[].PolicyDocument'; CloudTrail's event, if STS saw the request at all."
     ClaimRejected = "rejected_claim", Sts(RejectedClaim), &[];
         "The identity provider, or STS for it, rejects a claim of the token: expired, revoked, or not of the form that it asks for."
@@ -300,6 +300,35 @@ impl Cause {
     pub(crate) fn is_about_trust(self) -> bool {
         matches!(self.reason(), Reason::Sts(Denied | InvalidToken | ExpiredToken | RejectedClaim))
             && !matches!(self, Self::SignatureRefused | Self::KeysRefused | Self::NotAToken)
+    }
+
+    /// Whether what mends it names the issuer: a provider, or a trust policy.
+    pub(crate) fn builds_on_issuer(self) -> bool {
+        matches!(
+            self,
+            Self::NotTrusted
+                | Self::Refused
+                | Self::NoProvider
+                | Self::WrongAudience
+                | Self::Thumbprint
+                | Self::NoVerificationKey
+                | Self::BadToken
+                | Self::IssuerSilent
+        )
+    }
+
+    /// The sense of it where AWS can't read the token's issuer: that comes first, whatever STS said.
+    pub(crate) fn sense_for_private_issuer(self) -> Sense {
+        let sense = self.sense();
+        if !self.builds_on_issuer() {
+            return sense;
+        }
+        Sense {
+            because: "AWS reads an issuer's documents over the internet, and the issuer of this token means something inside the cluster alone: no provider can be made of it, and no trust policy can name it.",
+            mend: "Publish the issuer first (docs/install.md, \"Publish the issuer\"), and create the Pod anew. Provider and trust policy come after that: run this command again, and they are printed.",
+            look: "kubectl get --raw /.well-known/openid-configuration names the issuer; once it is published, curl reads the same document from outside of the cluster.",
+            ..sense
+        }
     }
 
     /// By what it counts as, and by STS's code and message.

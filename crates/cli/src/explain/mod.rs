@@ -27,6 +27,7 @@ use crate::facts::emulator::{self, Credentials, Outcome, log, outcome};
 use crate::facts::identity::Identity;
 use crate::facts::injected;
 use crate::facts::object::names;
+use crate::facts::owner::Commands;
 use crate::kubectl::{Answers, Kubectl, Question};
 use crate::output::Output;
 use crate::words::span;
@@ -49,7 +50,7 @@ pub(crate) fn explain(arguments: &ExplainArguments, output: &Output) -> anyhow::
                 case = look.case;
             }
             Err(error) => {
-                output.error(&format!("{error:#}"));
+                output.failed(&error);
                 return Ok(ExitCode::from(COULD_NOT_LOOK));
             }
         }
@@ -79,7 +80,7 @@ pub(crate) fn explain(arguments: &ExplainArguments, output: &Output) -> anyhow::
     if role_arn.is_some() {
         case.identity.role.clone_from(role_arn);
     }
-    let report = report::report(&case, heading.as_deref(), now());
+    let report = report::report(&case, heading.as_deref(), now()).in_cluster(cluster);
     report.tell(output).context("cannot write to stdout")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -112,16 +113,15 @@ fn of_pod(name: &PodName, cluster: &ClusterArguments, output: &Output) -> anyhow
     let plan = |answers: &Answers| match answers.json(&first) {
         None => vec![first.clone()],
         Some(Ok(pod)) => emulator::questions(&pod).into_iter().chain([Question::Issuer]).collect(),
-        Some(Err(_)) => Vec::new(),
+        Some(Err(_)) => answers.about_absent_pod(&first),
     };
     let answers = Kubectl::new(cluster).ask(output, plan)?;
     answers.require(&first)?;
     let pod = answers.value(&first).context("kubectl gave no Pod")?;
     let (namespace, name) = names(&pod);
     if injected::emulator(&pod).is_none() {
-        bail!(
-            "the Pod {namespace}/{name} has no emulator: kubectl imds check {name} -n {namespace} says why"
-        );
+        let command = Commands::plugin("check", &pod);
+        bail!("the Pod {namespace}/{name} has no emulator: {command} says why");
     }
     let issuer = answers.value(&Question::Issuer);
     let issuer = issuer.as_ref().and_then(|document| document.get("issuer")?.as_str()).map(str::to_owned);
@@ -132,7 +132,8 @@ fn of_pod(name: &PodName, cluster: &ClusterArguments, output: &Output) -> anyhow
         Some(outcome) if outcome.failure.is_none() && outcome.credentials != Credentials::None => None,
         _ => logged(&pod, &answers, failure).or_else(|| failure.and_then(Said::read)),
     };
-    let case = Case { said, claims: None, identity: Identity::of_pod(&pod), cluster_issuer: issuer };
+    let identity = Identity::of_pod(&pod);
+    let case = Case { said, claims: None, identity, of_pod: true, cluster_issuer: issuer };
     Ok(Look { case, name: format!("{namespace}/{name}"), outcome })
 }
 

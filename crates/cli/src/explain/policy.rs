@@ -19,6 +19,8 @@ pub(super) enum Trusted {
 pub(super) const ANY_ACCOUNT: &str = "ACCOUNT_ID";
 pub(super) const ANY_ROLE: &str = "ROLE_NAME";
 pub(super) const ANY_ISSUER: &str = "https://ISSUER";
+pub(super) const ANY_SUBJECT: &str = "SUBJECT";
+pub(super) const ANY_AUDIENCE: &str = "AUDIENCE";
 
 /// The issuer as IAM writes it.
 pub(super) fn provider(issuer: &str) -> &str {
@@ -32,9 +34,10 @@ pub(super) fn provider_arn(role: Option<&RoleArn>, issuer: &str) -> String {
     format!("arn:{partition}:iam::{account}:oidc-provider/{}", provider(issuer))
 }
 
-/// The policy as IAM takes it: name both, `sub` and `aud`.
-pub(super) fn trust(role: Option<&RoleArn>, trusted: &Trusted) -> Value {
-    let statement = match trusted {
+/// The statement that a trust policy has to have: it names both, `sub` and `aud`. A role's policy is never printed whole: what else
+/// is in it is others'.
+pub(super) fn statement(role: Option<&RoleArn>, trusted: &Trusted) -> Value {
+    match trusted {
         Trusted::Token { issuer, subject, audience } => {
             let provider = provider(issuer);
             json!({
@@ -58,8 +61,7 @@ pub(super) fn trust(role: Option<&RoleArn>, trusted: &Trusted) -> Value {
             }
             statement
         }
-    };
-    json!({"Version": "2012-10-17", "Statement": [statement]})
+    }
 }
 
 /// What the role before needs.
@@ -82,91 +84,160 @@ fn iam_region(partition: Partition) -> Option<&'static str> {
     }
 }
 
-/// The commands for a cause, with credentials of the role's account; none where no command mends it.
+/// The commands for a cause, with credentials of the role's account; none where no command mends it, or where nothing can be built
+/// on the issuer.
 pub(super) fn commands(case: &Case) -> Vec<String> {
-    let role = case.role();
-    let name = role.map_or(ANY_ROLE, RoleArn::name);
-    let region =
-        role.and_then(|role| iam_region(role.partition())).map(|region| format!(" --region {region}"));
-    let region = region.unwrap_or_default();
-    let iam = |words: &str| format!("aws iam {words}{region}");
-    let issuer = case.issuer().unwrap_or(ANY_ISSUER);
-    let audience = case.audience();
-    let arn = provider_arn(role, issuer);
-    let provider = iam(&format!("get-open-id-connect-provider --open-id-connect-provider-arn {arn}"));
-    let documents = format!("curl --fail {issuer}/.well-known/openid-configuration");
-    let trust = |name: &str| {
-        [
-            iam(&format!("get-role --role-name {name} --query Role.AssumeRolePolicyDocument")),
-            format!(
-                "{}    # replaces the whole policy",
-                iam(&format!(
-                    "update-assume-role-policy --role-name {name} --policy-document file://trust.json"
-                ))
-            ),
-        ]
-    };
-    match case.cause() {
+    let iam = Iam::of(case);
+    let refused_for = case.cause();
+    if case.issuer_is_private() && refused_for.is_none_or(Cause::builds_on_issuer) {
+        return vec![format!("{ISSUER_OF_CLUSTER}    # the issuer that the cluster's tokens name")];
+    }
+    let role = refused_role(case);
+    let name = role.as_ref().map_or(ANY_ROLE, RoleArn::name);
+    match refused_for {
         Some(Cause::NoProvider) => vec![
-            iam("list-open-id-connect-providers"),
-            iam(&format!("create-open-id-connect-provider --url {issuer} --client-id-list {audience}")),
-        ],
-        Some(Cause::WrongAudience) => vec![
-            provider,
-            iam(&format!(
-                "add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn {arn} --client-id {audience}"
+            iam.command("list-open-id-connect-providers"),
+            iam.command(&format!(
+                "create-open-id-connect-provider --url {} --client-id-list {}",
+                case.provider_issuer(),
+                case.audience()
             )),
         ],
-        Some(Cause::Thumbprint) => {
-            let host = self::provider(issuer).split('/').next().unwrap_or_default();
-            vec![
-                provider,
-                format!(
-                    "openssl s_client -connect {host}:443 -servername {host} -showcerts </dev/null    # the last certificate, into ca.pem"
-                ),
-                "openssl x509 -in ca.pem -noout -fingerprint -sha1    # without the colons: THUMBPRINT"
-                    .to_owned(),
-                iam(&format!(
-                    "update-open-id-connect-provider-thumbprint --open-id-connect-provider-arn {arn} --thumbprint-list THUMBPRINT"
-                )),
-            ]
-        }
-        Some(Cause::NoVerificationKey | Cause::IssuerSilent | Cause::BadToken) => {
-            vec![documents, "kubectl get --raw /openid/v1/jwks".to_owned()]
-        }
+        Some(Cause::WrongAudience) => vec![
+            iam.command(&iam.get_provider()),
+            iam.command(&format!(
+                "add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn {} --client-id {}",
+                iam.provider,
+                case.audience()
+            )),
+        ],
+        Some(Cause::Thumbprint) => thumbprint(case, &iam),
+        Some(Cause::NoVerificationKey | Cause::IssuerSilent | Cause::BadToken) => vec![
+            format!("curl --fail {}/.well-known/openid-configuration", case.provider_issuer()),
+            "kubectl get --raw /openid/v1/jwks".to_owned(),
+        ],
         Some(Cause::DurationTooLong) => {
             let seconds = case
                 .identity
                 .session_duration
                 .map_or_else(|| "SECONDS".to_owned(), |seconds| seconds.to_string());
             vec![
-                iam(&format!("get-role --role-name {name} --query Role.MaxSessionDuration")),
-                iam(&format!("update-role --role-name {name} --max-session-duration {seconds}")),
+                iam.command(&format!("get-role --role-name {name} --query Role.MaxSessionDuration")),
+                iam.command(&format!("update-role --role-name {name} --max-session-duration {seconds}")),
             ]
         }
         Some(Cause::NotTrustedByRole) => {
-            let mut commands = trust(name).to_vec();
-            if let Some((before, _)) = case.hop() {
-                commands.push(iam(&format!(
-                    "put-role-policy --role-name {} --policy-name assume-{name} --policy-document file://permission.json",
-                    before.name()
-                )));
+            let mut commands = iam.add_statement(name);
+            if let Some((before, hop)) = case.hop() {
+                commands.extend(iam.give_permission(&before, &hop));
             }
             commands
         }
-        Some(Cause::NotTrusted | Cause::Refused | Cause::ExplicitDeny) | None => {
-            let mut commands = trust(name).to_vec();
-            if case.cause() == Some(Cause::NotTrusted) {
-                commands.push(format!(
-                    "{}    # where there is no such role",
-                    iam(&format!(
-                        "create-role --role-name {name} --assume-role-policy-document file://trust.json"
-                    ))
-                ));
-            }
+        Some(Cause::NotTrusted) => {
+            let mut commands = iam.add_statement(name);
+            commands.extend(iam.create_role(name));
             commands
         }
-        Some(Cause::BadArn) => vec![iam(&format!("get-role --role-name {name} --query Role.Arn"))],
+        Some(Cause::Refused) | None => iam.add_statement(name),
+        Some(Cause::ExplicitDeny) => vec![iam.get_trust_policy(name)],
+        Some(Cause::BadArn) => vec![iam.command(&format!("get-role --role-name {name} --query Role.Arn"))],
         Some(_) => Vec::new(),
     }
+}
+
+/// The role whose trust policy it is about.
+fn refused_role(case: &Case) -> Option<RoleArn> {
+    case.hop().map(|(_, hop)| hop.role_arn).or_else(|| case.role().cloned())
+}
+
+/// What the cluster says of its tokens.
+pub(super) const ISSUER_OF_CLUSTER: &str = "kubectl get --raw /.well-known/openid-configuration";
+
+/// The AWS CLI, for the partition of the role.
+struct Iam {
+    region: String,
+    /// The provider's ARN.
+    provider: String,
+}
+
+impl Iam {
+    fn of(case: &Case) -> Self {
+        let role = refused_role(case);
+        let region = role.as_ref().and_then(|role| iam_region(role.partition()));
+        let region = region.map(|region| format!(" --region {region}")).unwrap_or_default();
+        Self { region, provider: provider_arn(role.as_ref(), case.provider_issuer()) }
+    }
+
+    fn command(&self, words: &str) -> String {
+        format!("aws iam {words}{}", self.region)
+    }
+
+    fn get_provider(&self) -> String {
+        format!("get-open-id-connect-provider --open-id-connect-provider-arn {}", self.provider)
+    }
+
+    fn get_trust_policy(&self, role: &str) -> String {
+        let words =
+            format!("get-role --role-name {role} --query Role.AssumeRolePolicyDocument --output json");
+        self.command(&words)
+    }
+
+    /// IAM knows no addition to a trust policy: it is fetched, merged, looked at and put back.
+    fn add_statement(&self, role: &str) -> Vec<String> {
+        let update = self.command(&format!(
+            "update-assume-role-policy --role-name {role} --policy-document file://merged.json"
+        ));
+        vec![
+            format!("{} > trust.json", self.get_trust_policy(role)),
+            // IAM keeps a single statement as an object, not a list.
+            "jq '.Statement = ([.Statement] | flatten) + [input]' trust.json statement.json > merged.json"
+                .to_owned(),
+            "diff trust.json merged.json    # the statement is added, and nothing else changes".to_owned(),
+            update,
+        ]
+    }
+
+    fn create_role(&self, role: &str) -> [String; 2] {
+        let words = format!("create-role --role-name {role} --assume-role-policy-document file://new.json");
+        [
+            "jq -n '{Version: \"2012-10-17\", Statement: [input]}' statement.json > new.json    # where there is no such role"
+                .to_owned(),
+            self.command(&words),
+        ]
+    }
+
+    /// The policy's name has the account: roles of one name in two accounts need a policy each.
+    fn give_permission(&self, before: &RoleArn, hop: &Hop) -> [String; 2] {
+        let to = &hop.role_arn;
+        let policy =
+            format!("--role-name {} --policy-name assume-{}-{}", before.name(), to.account(), to.name());
+        [
+            format!(
+                "{}    # has to say NoSuchEntity: the next line replaces a policy of this name",
+                self.command(&format!("get-role-policy {policy}"))
+            ),
+            self.command(&format!("put-role-policy {policy} --policy-document file://permission.json")),
+        ]
+    }
+}
+
+fn thumbprint(case: &Case, iam: &Iam) -> Vec<String> {
+    let host = provider(case.provider_issuer()).split('/').next().unwrap_or_default();
+    let server = if host.contains("]:") || !host.ends_with(']') && host.contains(':') {
+        host.to_owned()
+    } else {
+        format!("{host}:443")
+    };
+    let name = host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(host, |(name, _)| name);
+    vec![
+        iam.command(&format!("{} --query ThumbprintList --output text", iam.get_provider())),
+        format!(
+            "openssl s_client -connect {server} -servername {name} -showcerts </dev/null    # the last certificate, into ca.pem"
+        ),
+        "openssl x509 -in ca.pem -noout -fingerprint -sha1    # without the colons: THUMBPRINT".to_owned(),
+        iam.command(&format!(
+            "update-open-id-connect-provider-thumbprint --open-id-connect-provider-arn {} --thumbprint-list OLD THUMBPRINT",
+            iam.provider
+        )) + "    # the whole list: OLD are those that are there",
+    ]
 }

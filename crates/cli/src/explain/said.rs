@@ -89,7 +89,7 @@ impl Said {
     }
 
     fn new(reason: Reason, message: &str) -> Self {
-        let message: String = without_tokens(message).chars().filter(|c| !c.is_control()).collect();
+        let message = without_tokens(message);
         let cause = Cause::of(reason, &message);
         Self { reason, cause, at: at(&message), message, shown: Shown::default() }
     }
@@ -271,9 +271,9 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_read_in_part_and_no_control_character_comes_back() {
-        let said = Said::read(&format!("AccessDenied: \u{1b}[31m\u{7}{}", "é".repeat(LONGEST))).unwrap();
-        assert!(!said.message.contains('\u{1b}') && said.message.len() <= LONGEST, "{}", said.message.len());
+    fn a_long_text_is_read_in_part() {
+        let said = Said::read(&format!("AccessDenied: {}", "é".repeat(LONGEST))).unwrap();
+        assert!(said.message.len() <= LONGEST, "{}", said.message.len());
     }
 
     #[test]

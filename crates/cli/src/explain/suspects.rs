@@ -7,7 +7,8 @@ use imds_contract::{Region, RoleArn, SessionDuration};
 
 use super::case::Case;
 use super::cause::Cause;
-use super::policy::provider_arn;
+use super::policy::{ISSUER_OF_CLUSTER, provider, provider_arn};
+use crate::shell_words;
 use crate::words::{left, names, span};
 
 /// What a trust consists of.
@@ -116,25 +117,34 @@ fn about_token(case: &Case) -> bool {
 }
 
 fn issuer(case: &Case) -> Judged {
-    let issuer = case.issuer().filter(|_| about_token(case))?;
-    if crate::facts::issuer::is_private(issuer) {
-        return Some(if token_is_genuine(case.cause()) {
-            (
-                Verdict::Suspect,
-                format!("{issuer}: AWS can't read it, but the STS that answered does: it is one of your own"),
-            )
-        } else {
-            (
-                Verdict::Wrong,
-                format!(
-                    "{issuer}: AWS can't read it, so no provider can be made of it; publish one (docs/install.md)"
-                ),
-            )
-        });
+    if !about_token(case) {
+        return None;
     }
-    let of_cluster = case.cluster_issuer.as_deref().filter(|of_cluster| *of_cluster != issuer);
-    if let Some(of_cluster) = of_cluster {
-        return Some((Verdict::Suspect, format!("{issuer}: the cluster's is {of_cluster} now")));
+    let named = case.named_issuer();
+    let Some(issuer) = case.issuer() else {
+        return named.filter(|_| case.of_pod).map(|named| {
+            let text = format!(
+                "{named}, says the Pod's log; the cluster's own could not be read: {ISSUER_OF_CLUSTER}"
+            );
+            (Verdict::Suspect, text)
+        });
+    };
+    if let Some(named) = named.filter(|named| case.of_pod && !is_same_issuer(issuer, named)) {
+        let text = format!(
+            "{issuer}: the cluster's own, but the Pod's log names {named}: the cluster's was changed since, or something in the Pod \
+             wrote that line; a provider is made of the cluster's own alone"
+        );
+        return Some((Verdict::Wrong, text));
+    }
+    if crate::facts::issuer::is_private(issuer) {
+        let text = format!(
+            "{issuer}: AWS can't read it, so no provider can be made of it; publish one first (docs/install.md)"
+        );
+        return Some((Verdict::Wrong, text));
+    }
+    if !shell_words::is_issuer(issuer) {
+        let text = format!("{issuer}: not an issuer that IAM takes: https://HOST/PATH and nothing else");
+        return Some((Verdict::Wrong, text));
     }
     Some(match case.cause() {
         Some(Cause::NoProvider) => {
@@ -151,26 +161,35 @@ fn issuer(case: &Case) -> Judged {
     })
 }
 
+/// STS names it with `https://` or without.
+fn is_same_issuer(one: &str, other: &str) -> bool {
+    provider(one) == provider(other)
+}
+
 fn audience(case: &Case) -> Judged {
     let audiences = case.audiences().filter(|_| about_token(case))?;
     let text = names(&audiences);
     let usual = audiences.iter().any(|audience| audience == TOKEN_AUDIENCE);
-    let expected = case.identity.audience.as_ref().filter(|expected| !audiences.contains(expected));
+    let named = case.named_audiences().filter(|named| case.of_pod && *named != audiences);
+    if let Some(named) = named {
+        let text = format!(
+            "{text}: what the Pod's volume asks for, but the Pod's log names {}: the token is an older one, or something in the Pod \
+             wrote that line",
+            names(&named)
+        );
+        return Some((Verdict::Wrong, text));
+    }
     Some(match case.cause() {
         Some(Cause::WrongAudience) => {
             (Verdict::Wrong, format!("{text}: not among the provider's client ids"))
         }
-        _ if expected.is_some() => (
-            Verdict::Suspect,
-            format!("{text}: the Pod's volume asks for {}", expected.map(String::as_str).unwrap_or_default()),
-        ),
         _ if !usual => (
             Verdict::Suspect,
             format!(
                 "{text}: AWS's own examples have {TOKEN_AUDIENCE}; provider and policy have to name this one"
             ),
         ),
-        Some(Cause::NotTrusted) => (
+        Some(Cause::NotTrusted) if !case.issuer_is_private() => (
             Verdict::Right,
             format!(
                 "{text}: the provider takes it; where the policy has a condition on aud, it has to be this"
@@ -182,10 +201,12 @@ fn audience(case: &Case) -> Judged {
 
 fn subject(case: &Case) -> Judged {
     let subject = case.subject().filter(|_| about_token(case))?;
-    let of_pod =
-        Some(case.identity.subject.as_str()).filter(|of_pod| !of_pod.is_empty() && *of_pod != subject);
-    Some(if let Some(of_pod) = of_pod {
-        (Verdict::Suspect, format!("{subject}: the Pod's is {of_pod} now"))
+    let named = case.named_subject().filter(|named| case.of_pod && *named != subject);
+    Some(if let Some(named) = named {
+        let text = format!(
+            "{subject}: the Pod's own, but its log names {named}: something in the Pod wrote that line, and no policy has to name it"
+        );
+        (Verdict::Wrong, text)
     } else if subject.ends_with(":default") {
         (
             Verdict::Suspect,
@@ -195,6 +216,8 @@ fn subject(case: &Case) -> Judged {
         )
     } else if !subject.starts_with("system:serviceaccount:") {
         (Verdict::Suspect, format!("{subject}: not a service account's"))
+    } else if shell_words::claim(subject, "") != subject {
+        (Verdict::Wrong, format!("{subject}: no service account has such a name"))
     } else if matches!(case.cause(), Some(Cause::NotTrusted | Cause::Refused)) {
         (Verdict::Suspect, format!("{subject}: the trust policy's condition on sub has to allow it"))
     } else {
@@ -207,7 +230,7 @@ fn thumbprint(case: &Case) -> Judged {
         Some(Cause::Thumbprint) => {
             Some((Verdict::Wrong, "not that of the CA which signed the issuer's certificate".to_owned()))
         }
-        of_sts if token_is_genuine(of_sts) && about_token(case) => {
+        of_sts if token_is_genuine(of_sts) && about_token(case) && !case.issuer_is_private() => {
             Some((Verdict::Right, "STS has read the issuer's keys".to_owned()))
         }
         _ => None,
@@ -237,6 +260,12 @@ fn in_words(time: SystemTime) -> String {
 
 fn role_name(case: &Case) -> Judged {
     let role = case.role()?;
+    if let Some(named) = case.foreign_role() {
+        let text = format!(
+            "{role}: what the Pod asks for, but its log names {named}: something in the Pod wrote that line, or the Pod was changed since"
+        );
+        return Some((Verdict::Wrong, text));
+    }
     Some(match case.cause() {
         Some(Cause::BadArn) => (Verdict::Wrong, format!("{role}: STS does not take it for a role's ARN")),
         Some(Cause::NotTrusted | Cause::NotTrustedByRole) => {
@@ -257,8 +286,8 @@ fn account(case: &Case) -> Judged {
         ));
     }
     Some(match case.cause() {
-        Some(Cause::NoProvider) => {
-            let arn = provider_arn(Some(role), case.issuer().unwrap_or(super::policy::ANY_ISSUER));
+        Some(Cause::NoProvider) if !case.issuer_is_private() => {
+            let arn = provider_arn(Some(role), case.provider_issuer());
             (Verdict::Suspect, format!("{account}: the provider has to be there: {arn}"))
         }
         Some(Cause::NotTrusted | Cause::NotTrustedByRole) => {

@@ -1,5 +1,6 @@
 //! What objects of Kubernetes, pages and logs tell: read for `check` and `explain` alike. All of it is pure.
 
+pub(crate) mod cloud;
 pub(crate) mod containers;
 pub(crate) mod emulator;
 pub(crate) mod environment;

@@ -1,13 +1,45 @@
 //! Who makes a Pod, and the command that makes it anew: a Pod is injected when it is created, and at no other time.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde_json::Value;
 
 use super::object::{list, names, text};
+use crate::shell_words;
 
 /// More commands than these are not listed.
 const MOST_COMMANDS: usize = 5;
+
+/// Commands that a person may paste, and comments between them, a line each. A text of others is in them only where it has the form
+/// of what is meant: made here, and nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Commands(String);
+
+impl Commands {
+    /// One that looks further: `kubectl imds WORD POD -n NAMESPACE`.
+    pub(crate) fn plugin(word: &'static str, pod: &Value) -> Self {
+        let (namespace, pod) = names(pod);
+        Self(format!("kubectl imds {word} {} -n {}", shell_words::name(&pod, POD), namespace_of(&namespace)))
+    }
+
+    /// One that is ours from its first letter to its last.
+    pub(crate) fn fixed(line: &'static str) -> Self {
+        Self(line.to_owned())
+    }
+}
+
+impl fmt::Display for Commands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+const POD: &str = "POD";
+
+fn namespace_of(namespace: &str) -> &str {
+    shell_words::name(namespace, "NAMESPACE")
+}
 
 /// `NAMESPACE/NAME`.
 pub(crate) fn name(pod: &Value) -> String {
@@ -28,20 +60,23 @@ pub(crate) fn controller(pod: &Value) -> Option<(&str, &str)> {
 }
 
 /// The commands that make these Pods anew.
-pub(crate) fn recreate<'a>(pods: impl IntoIterator<Item = &'a Value>) -> String {
+pub(crate) fn recreate<'a>(pods: impl IntoIterator<Item = &'a Value>) -> Commands {
     let commands: BTreeSet<String> = pods.into_iter().map(command).collect();
     let more = commands.len().saturating_sub(MOST_COMMANDS);
     let mut lines: Vec<String> = commands.into_iter().take(MOST_COMMANDS).collect();
     if more > 0 {
         lines.push(format!("# and {more} more"));
     }
-    lines.join("\n")
+    Commands(lines.join("\n"))
 }
 
 fn command(pod: &Value) -> String {
     let (namespace, of_pod) = names(pod);
+    let (namespace, of_pod) = (namespace_of(&namespace), shell_words::name(&of_pod, POD));
     match controller(pod) {
         Some((kind @ ("Deployment" | "StatefulSet" | "DaemonSet"), name)) => {
+            // An owner is what the Pod's author wrote.
+            let name = shell_words::name(name, "NAME");
             format!("kubectl rollout restart {}/{name} --namespace {namespace}", kind.to_lowercase())
         }
         Some(_) => {
@@ -85,13 +120,28 @@ mod tests {
                 "# nothing controls shop/web: delete it and apply its manifest again",
             ),
         ] {
-            assert_eq!(recreate([&pod, &pod]), expected);
+            assert_eq!(recreate([&pod, &pod]).to_string(), expected);
         }
         let many: Vec<Value> = (0..7).map(|n| pod("DaemonSet", &format!("d{n}"), None)).collect();
-        assert!(
-            recreate(&many).ends_with("daemonset/d4 --namespace shop\n# and 2 more"),
-            "{}",
-            recreate(&many)
+        let commands = recreate(&many).to_string();
+        assert!(commands.ends_with("daemonset/d4 --namespace shop\n# and 2 more"), "{commands}");
+    }
+
+    #[test]
+    fn what_is_no_name_is_in_no_command() {
+        let hostile = "x;touch PWNED;#\nkubectl delete namespace shop";
+        let mut owned = pod("StatefulSet", hostile, None);
+        assert_eq!(
+            recreate([&owned]).to_string(),
+            "kubectl rollout restart statefulset/NAME --namespace shop"
         );
+        owned["metadata"]["ownerReferences"] = json!([]);
+        owned["metadata"]["name"] = json!(hostile);
+        owned["metadata"]["namespace"] = json!("--all");
+        assert_eq!(
+            recreate([&owned]).to_string(),
+            "# nothing controls NAMESPACE/POD: delete it and apply its manifest again"
+        );
+        assert_eq!(Commands::plugin("check", &owned).to_string(), "kubectl imds check POD -n NAMESPACE");
     }
 }

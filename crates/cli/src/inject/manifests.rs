@@ -1,7 +1,10 @@
 //! A file's documents: decided on, edited, and what is to be said about them. Pure.
 
 use anyhow::{Context as _, anyhow};
-use imds_inject::{Decision, Operation, ServerVersion, Settings, WorkloadDecision, decide_document};
+use imds_contract::visible;
+use imds_inject::{
+    Decision, Operation, ServerVersion, Settings, WorkloadDecision, decide_document, unknown_kinds,
+};
 use serde_json::Value;
 
 use super::source::Source;
@@ -29,7 +32,18 @@ pub(super) struct Injected {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) text: String,
-    pub(super) refused: bool,
+    pub(super) grade: Grade,
+}
+
+/// What a line of the report means for what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grade {
+    /// Injected, or left as it is.
+    Well,
+    /// An error with `--strict`.
+    Warning,
+    /// An error without `--skip-refused`.
+    Refused,
 }
 
 /// Injects all workloads of a file. The error names the file.
@@ -49,6 +63,11 @@ pub(super) fn inject(target: &Target<'_>, source: &Source) -> anyhow::Result<Inj
                 patch.extend(injection.operations);
             }
         }
+        for unknown in unknown_kinds(&value) {
+            let who = if unknown.name.is_empty() { String::new() } else { format!(" {}", unknown.name) };
+            let text = format!("{place}: warning{who}: {unknown}");
+            found.push(Found { text, grade: Grade::Warning });
+        }
         let original = text.get(document.range.clone()).unwrap_or_default();
         if patch.is_empty() {
             edited.push_str(original);
@@ -59,9 +78,10 @@ pub(super) fn inject(target: &Target<'_>, source: &Source) -> anyhow::Result<Inj
                 let text = format!(
                     "{place}: warning: this document could not be edited in place (anchors, tags and CR line ends are in the way) and is written anew: its comments and its layout are lost"
                 );
-                found.push(Found { text, refused: false });
+                found.push(Found { text, grade: Grade::Warning });
             }
-            operations.push(format!("# {place}\n{}", yaml::to_yaml(&as_json(&patch))));
+            // A file's name may hold a line break, and end the comment.
+            operations.push(format!("# {}\n{}", visible(&place), yaml::to_yaml(&as_json(&patch))));
         }
         end = document.range.end;
     }
@@ -76,13 +96,14 @@ fn as_json(patch: &[Operation]) -> Value {
 
 /// One line for the decision, one for each warning.
 fn report(place: &str, who: &str, decided: &WorkloadDecision) -> Vec<Found> {
-    let (text, refused) = match &decided.decision {
-        Decision::Inject(injection) => (format!("injected {who}: {injection}"), false),
-        Decision::Skip(reason) => (format!("left as it is {who}: {reason}"), false),
-        Decision::Refuse(reason) => (format!("refused {who}: {reason}"), true),
+    let (text, grade) = match &decided.decision {
+        Decision::Inject(injection) => (format!("injected {who}: {injection}"), Grade::Well),
+        Decision::Skip(reason) => (format!("left as it is {who}: {reason}"), Grade::Well),
+        Decision::Refuse(reason) => (format!("refused {who}: {reason}"), Grade::Refused),
     };
-    let decision = Found { text: format!("{place}: {text}"), refused };
-    let warning = |warning| Found { text: format!("{place}: warning {who}: {warning}"), refused: false };
+    let decision = Found { text: format!("{place}: {text}"), grade };
+    let warning =
+        |warning| Found { text: format!("{place}: warning {who}: {warning}"), grade: Grade::Warning };
     std::iter::once(decision).chain(decided.warnings.iter().map(warning)).collect()
 }
 
@@ -183,7 +204,8 @@ mod tests {
         let injected = inject_text(&text);
         assert_eq!(injected.text, text);
         assert!(
-            injected.found[0].refused && injected.found[0].text.contains("refused pod/nginx in default: ")
+            injected.found[0].grade == Grade::Refused
+                && injected.found[0].text.contains("refused pod/nginx in default: ")
         );
     }
 
@@ -216,7 +238,7 @@ mod tests {
         let refused = pod.replace("role-arn: \"arn:", "role-arn: \"");
         let injected =
             inject_text(&format!("apiVersion: v1\nkind: List\nitems:\n  -\n{pod}  -\n{refused}  -\n{pod}"));
-        let decisions: Vec<bool> = injected.found.iter().map(|found| found.refused).collect();
+        let decisions: Vec<bool> = injected.found.iter().map(|found| found.grade == Grade::Refused).collect();
         assert_eq!(decisions, [false, true, false]);
         assert_eq!(injected.text.matches("serviceAccountToken").count(), 2);
         assert!(injected.text.contains(&refused), "{}", injected.text);

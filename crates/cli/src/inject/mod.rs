@@ -1,7 +1,8 @@
 //! `inject`: manifests in, injected manifests out.
 //!
-//! [`source`] reads the files; [`manifests`] decides on their documents and edits them; here it is told and printed. What is
-//! printed is complete or nothing: a half of a stream would be applied as if it were the whole.
+//! [`source`] reads the files; [`manifests`] decides on their documents and edits them; here it is reported and printed. What is
+//! printed is complete or nothing: `kubectl apply` would take half of a stream for the whole, and would create a refused workload
+//! without the emulator, where it finds the node's role.
 
 mod manifests;
 mod source;
@@ -10,16 +11,27 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::arguments::InjectArguments;
+use crate::arguments::{ErrorArguments, InjectArguments};
 use crate::output::Output;
 use crate::pod_file::{LOCAL_IMAGE, read_settings};
-use manifests::{Found, Injected, Target};
+use crate::words::count;
+use manifests::{Found, Grade, Injected, Target};
 
 /// Does it all.
 pub(crate) fn inject(arguments: &InjectArguments, output: &Output) -> anyhow::Result<ExitCode> {
-    let InjectArguments { files, recursive, settings, image, server_version, namespace, dry_run, strict } =
-        arguments;
+    let InjectArguments {
+        files,
+        recursive,
+        settings,
+        image,
+        server_version,
+        namespace,
+        dry_run,
+        errors: ErrorArguments { skip_refused, strict },
+    } = arguments;
+    let mut warnings = 0;
     if settings.is_none() && image.is_none() {
+        warnings += 1;
         output.plain(format_args!(
             "warning: no --image and no --settings: the image is {LOCAL_IMAGE}, which no registry has"
         ));
@@ -28,13 +40,13 @@ pub(crate) fn inject(arguments: &InjectArguments, output: &Output) -> anyhow::Re
     let target = Target { settings: &settings, namespace, server: *server_version };
 
     let mut injected = Vec::new();
-    let mut failed = false;
+    let mut unusable = 0;
     for source in source::read(files, *recursive) {
         match source.and_then(|source| manifests::inject(&target, &source)) {
             Ok(file) => injected.push(file),
             Err(error) => {
-                failed = true;
-                output.error(&format!("{error:#}"));
+                unusable += 1;
+                output.failed(&error);
             }
         }
     }
@@ -42,12 +54,23 @@ pub(crate) fn inject(arguments: &InjectArguments, output: &Output) -> anyhow::Re
     for Found { text, .. } in found() {
         output.plain(text);
     }
-    if failed {
-        return Ok(ExitCode::FAILURE);
+    let number = |grade| found().filter(|found| found.grade == grade).count();
+    let (refused, warnings) = (number(Grade::Refused), warnings + number(Grade::Warning));
+    let mut errors = Vec::new();
+    if unusable > 0 {
+        errors.push(format!("{} cannot be used", count(unusable, "file")));
     }
-    let refused = found().filter(|found| found.refused).count();
-    if *strict && refused > 0 {
-        output.error(&format!("{refused} refused: nothing is printed (--strict)"));
+    if refused > 0 && !skip_refused {
+        errors.push(format!(
+            "{} refused (--skip-refused prints what is refused as it is, without the emulator)",
+            count(refused, "workload")
+        ));
+    }
+    if warnings > 0 && *strict {
+        errors.push(format!("{}, which --strict makes errors", count(warnings, "warning")));
+    }
+    if !errors.is_empty() {
+        output.error(format_args!("nothing is printed: {}", errors.join("; ")));
         return Ok(ExitCode::FAILURE);
     }
     let text = |file: Injected| if *dry_run { file.operations } else { file.text };

@@ -46,12 +46,37 @@ impl Answers {
         if let Some(failure) = self.end() {
             bail!("{failure}");
         }
+        if let Some(namespace) = self.namespace_of(first)
+            && let Some(Err(Failure::NotFound { .. })) = self.said(&Question::Namespace(namespace.clone()))
+        {
+            bail!(
+                "there is no namespace {namespace} in this cluster: kubectl get namespaces lists those that there are"
+            );
+        }
         match self.said(first) {
             // The version is no secret, but some clusters keep it to themselves: the rest may be open.
             Some(Err(Failure::Forbidden { .. })) if *first == Question::Version => Ok(()),
             Some(Err(failure)) => bail!("{}: {failure}", first.what()),
             _ => Ok(()),
         }
+    }
+
+    /// Where a Pod is not there: whether its namespace is. The context's, where the question names none.
+    pub(crate) fn about_absent_pod(&self, pod: &Question) -> Vec<Question> {
+        let Some(Err(Failure::NotFound { .. })) = self.said(pod) else { return Vec::new() };
+        match self.namespace_of(pod) {
+            Some(namespace) => vec![Question::Namespace(namespace)],
+            None => vec![Question::Config],
+        }
+    }
+
+    fn namespace_of(&self, pod: &Question) -> Option<String> {
+        let Question::Pod { namespace, .. } = pod else { return None };
+        let of_context = || {
+            let config = self.value(&Question::Config)?;
+            Some(config.pointer("/contexts/0/context/namespace")?.as_str()?.to_owned())
+        };
+        namespace.clone().or_else(of_context)
     }
 
     /// The first answer that stands in the way of all others.

@@ -82,7 +82,6 @@ fn last_words(stderr: &str) -> String {
     let lines =
         stderr.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("Warning:"));
     let text = lines.filter(|line| !is_logged(line)).collect::<Vec<_>>().join(" ");
-    let text: String = text.chars().filter(|c| !c.is_control()).collect();
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,
@@ -161,7 +160,10 @@ mod tests {
     #[test]
     fn only_the_error_itself_is_repeated() {
         let stderr = "W1125 01:56:36.9 8179 x.go:1] note\nWarning: aws-imds-emulator: near\n\nError from server: \u{1b}[31mno\n";
-        assert_eq!(Failure::said(stderr), Failure::Other { said: "Error from server: [31mno".to_owned() });
+        assert_eq!(
+            Failure::said(stderr),
+            Failure::Other { said: "Error from server: \u{1b}[31mno".to_owned() }
+        );
         let Failure::Other { said } = Failure::said(&"é".repeat(10_000)) else { panic!("other") };
         assert_eq!(said.chars().count(), LONGEST + 1);
     }

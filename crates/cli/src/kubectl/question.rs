@@ -15,6 +15,10 @@ pub(crate) enum Question {
     Configurations,
     Namespaces,
     Namespace(String),
+    /// The `providerID` of every node, a line each.
+    Nodes,
+    /// The `providerID` of one.
+    Node(String),
     /// Pods whose label says `True`.
     Labelled(Scope),
     /// All other Pods: a line each, see [`Question::OTHERS`].
@@ -127,6 +131,8 @@ impl Question {
     /// empty. A tenth of what whole Pods would be.
     const OTHERS: &str = r#"--output=jsonpath={range .items[*]}{.metadata.namespace}{"\t"}{.metadata.name}{"\t"}{.metadata.labels}{"\t"}{.metadata.annotations}{"\t"}{.metadata.ownerReferences}{"\n"}{end}"#;
 
+    const NODES: &str = r#"--output=jsonpath={range .items[*]}{.spec.providerID}{"\n"}{end}"#;
+
     /// kubectl's arguments.
     pub(crate) fn words(&self) -> Vec<String> {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
@@ -141,6 +147,8 @@ impl Question {
             }
             Self::Namespaces => words(&["get", "namespaces", json]),
             Self::Namespace(name) => words(&["get", "namespace", name, json]),
+            Self::Nodes => words(&["get", "nodes", Self::NODES]),
+            Self::Node(name) => words(&["get", "node", name, "--output=jsonpath={.spec.providerID}"]),
             Self::Labelled(scope) => {
                 scoped.push(scope.words());
                 words(&["get", "pods", &format!("--selector={ENABLED_LABEL}={ENABLED_VALUE}"), json])
@@ -221,6 +229,8 @@ impl Question {
             Self::Configurations => "the MutatingWebhookConfigurations".to_owned(),
             Self::Namespaces => "the namespaces".to_owned(),
             Self::Namespace(name) => format!("the namespace {name}"),
+            Self::Nodes => "the nodes".to_owned(),
+            Self::Node(name) => format!("the node {name}"),
             Self::Labelled(scope) => format!("the labelled Pods {}", scope.what()),
             Self::Others(scope) => format!("the other Pods {}", scope.what()),
             Self::Workloads(kind, scope) => format!("the {} {}", kind.plural(), scope.what()),
@@ -254,6 +264,8 @@ mod tests {
             Question::Configurations,
             Question::Namespaces,
             Question::Namespace(text()),
+            Question::Nodes,
+            Question::Node(text()),
             Question::Service { namespace: text(), name: text() },
             Question::Deployments { namespace: text() },
             Question::Pods { namespace: text() },
@@ -279,6 +291,8 @@ mod tests {
                 | Question::Configurations
                 | Question::Namespaces
                 | Question::Namespace(_)
+                | Question::Nodes
+                | Question::Node(_)
                 | Question::Labelled(_)
                 | Question::Others(_)
                 | Question::Workloads(..)

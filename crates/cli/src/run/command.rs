@@ -61,7 +61,7 @@ pub(crate) fn become_it(arguments: &CommandArguments, output: &Output) -> anyhow
     let_through()?;
     end_with(*parent)?;
     let error = process::Command::new(program).args(arguments).exec();
-    output.error(&format!("cannot run {}: {error}", program.display()));
+    output.error(format_args!("cannot run {}: {error}", program.display()));
     Ok(exit_code(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_RUN }))
 }
 

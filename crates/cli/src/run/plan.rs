@@ -117,7 +117,7 @@ impl Plan {
         if injection.served_role() != &injection.role {
             output.detail(format_args!("by role chaining, from {}", injection.role));
         }
-        output.detail(picture::draw(&pod, &injected, &injection));
+        output.details(picture::draw(&pod, &injected, &injection));
         Ok(Self { facts, pod: injected, injection, token_audience: settings.token_audience, place, folder })
     }
 }
@@ -146,11 +146,13 @@ fn choose_place(
         probe::try_out(&wanted.apply_to(pod)?)?
     };
     let Err(reason) = outcome else { return Ok(Place::Namespace) };
-    output.warning(format_args!("No network namespace: {reason}"));
-    output.detail(
-        "Interception `endpoint` instead: clients are told of IMDS by AWS_EC2_METADATA_SERVICE_ENDPOINT.\n\
-         A client that knows 169.254.169.254 alone does not find it.",
-    );
+    let mut lines = reason.lines();
+    output.warning(format_args!("No network namespace: {}", lines.next().unwrap_or_default()));
+    output.details(lines.map(str::trim_start));
+    output.details([
+        "Interception `endpoint` instead: clients are told of IMDS by AWS_EC2_METADATA_SERVICE_ENDPOINT.",
+        "A client that knows 169.254.169.254 alone does not find it.",
+    ]);
     Ok(Place::Host(Ports::free()?))
 }
 

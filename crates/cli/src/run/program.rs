@@ -1,5 +1,6 @@
 //! The injected programs as child processes. None outlives this process, however it ends.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 
 use super::kubelet::Process;
 use super::users::Users;
-use crate::output::Output;
+use crate::output::{Output, ProgramFailed};
 
 /// From one SIGTERM to the next: the first asks the emulator to drain, the second to stop now.
 const BETWEEN_SIGNALS: Duration = Duration::from_millis(50);
@@ -92,6 +93,11 @@ impl Program {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The error that it has ended, with what it said.
+    pub(crate) fn failed(&self, what: impl Display) -> ProgramFailed {
+        ProgramFailed::new(format_args!("{} {what}; it said:", self.name), self.lines())
+    }
+
     /// Waits for its end, and for all that it said.
     pub(crate) async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         let status = self.child.wait().await.with_context(|| format!("cannot wait for {}", self.name))?;
@@ -106,7 +112,7 @@ impl Program {
         let status = self.ended().await?;
         let lines = self.lines();
         if !status.success() {
-            bail!("{} ended with {status}; it said:\n{}", self.name, indented(&lines));
+            bail!(ProgramFailed::new(format_args!("{} ended with {status}; it said:", self.name), lines));
         }
         Ok(lines)
     }
@@ -123,16 +129,6 @@ impl Program {
         }
         let _ = self.child.kill().await;
     }
-}
-
-/// Lines, as part of an error.
-pub(crate) fn indented(lines: &[String]) -> String {
-    let mut text = String::new();
-    for line in lines {
-        text.extend(["    ", line, "\n"]);
-    }
-    text.truncate(text.trim_end().len());
-    text
 }
 
 fn read(

@@ -19,7 +19,7 @@ use super::interrupts::Interrupts;
 use super::kubelet::{Environment, Process, container};
 use super::namespace::Kind;
 use super::plan::{Place, Plan, Ports};
-use super::program::{Program, indented};
+use super::program::Program;
 use super::transcript::Expected;
 use super::users::Users;
 use super::{command, interception, program, transcript};
@@ -136,11 +136,8 @@ impl Session {
             }
             Ok(Err(error)) => {
                 output.failure(format_args!("Not as it should be: {error:#}"));
-                output.plain(format_args!(
-                    "{} said:\n{}",
-                    self.emulator.name(),
-                    indented(&self.emulator.lines())
-                ));
+                output.plain(format_args!("{} said:", self.emulator.name()));
+                output.details(self.emulator.lines());
                 Ok(ExitCode::FAILURE)
             }
             Err(interrupted) => Ok(interrupted.code()),
@@ -168,7 +165,7 @@ impl Session {
         output.failure(format_args!("{} ended with {ended} while the command runs", self.emulator.name()));
         let lines = self.emulator.lines();
         let last = lines.len().saturating_sub(LAST_LINES);
-        output.plain(indented(lines.get(last..).unwrap_or_default()));
+        output.details(lines.get(last..).unwrap_or_default());
         command.await
     }
 
@@ -181,19 +178,16 @@ impl Session {
         interrupts: &mut Interrupts,
         output: &Output,
     ) -> anyhow::Result<ExitCode> {
-        output.plain("\nStaying up until Ctrl-C. In another terminal:\n");
+        output.plain("");
+        output.plain("Staying up until Ctrl-C. In another terminal:");
+        output.plain("");
         for line in ways_in(plan, kind) {
             output.detail(line);
         }
         output.plain("");
         tokio::select! {
             _ = interrupts.next() => Ok(code),
-            status = self.emulator.ended() => bail!(
-                "{} ended with {}; it said:\n{}",
-                self.emulator.name(),
-                status?,
-                indented(&self.emulator.lines())
-            ),
+            status = self.emulator.ended() => bail!(self.emulator.failed(format_args!("ended with {}", status?))),
         }
     }
 }
@@ -210,7 +204,7 @@ async fn run_redirect(
         let command_line = command_line(&done.process, users);
         output.step(stopwatch, format_args!("Ran the init container: {command_line}"));
         if echo.is_none() {
-            output.detail(done.lines.join("\n"));
+            output.details(&done.lines);
         }
     }
     Ok(())
@@ -281,12 +275,12 @@ async fn start_emulator(
         if !told && stopwatch.elapsed() > PATIENCE {
             let body = answer.map(|answer| answer.body).unwrap_or_default();
             output.warning("The emulator waits for its first credentials");
-            output.detail(body);
+            output.details(body.lines());
             told = true;
         }
         tokio::select! {
             status = emulator.ended() => {
-                bail!("{} ended with {}; it said:\n{}", emulator.name(), status?, indented(&emulator.lines()));
+                bail!(emulator.failed(format_args!("ended with {}", status?)));
             }
             () = sleep(BETWEEN_PROBES) => {}
         }
@@ -296,7 +290,7 @@ async fn start_emulator(
     if ready.status != 200 {
         output.warning("It started without credentials");
     }
-    output.detail(ready.body);
+    output.details(ready.body.lines());
     Ok(emulator)
 }
 
@@ -313,11 +307,11 @@ async fn pass_gate(
     tokio::select! {
         passed = running.succeeded() => {
             if let Err(error) = passed {
-                bail!("the sidecar's postStart gate failed: {error}\n{} said:\n{}", emulator.name(), indented(&emulator.lines()));
+                return Err(error.context(emulator.failed("did not pass its postStart gate")));
             }
         }
         status = emulator.ended() => {
-            bail!("{} ended with {}; it said:\n{}", emulator.name(), status?, indented(&emulator.lines()));
+            bail!(emulator.failed(format_args!("ended with {}", status?)));
         }
     }
     output.step(stopwatch, format_args!("Passed the sidecar's postStart gate: {}", gate.command.join(" ")));

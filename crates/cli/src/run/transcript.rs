@@ -36,22 +36,26 @@ pub(crate) async fn show(expected: &Expected<'_>, output: &Output) -> anyhow::Re
     let document_path = format!("{LISTING}{}", expected.role);
     match expected.http_tokens {
         HttpTokens::Optional => {
-            output.answer("\n# IMDSv1: two plain GETs")?;
+            output.answer("")?;
+            output.answer("# IMDSv1: two plain GETs")?;
             let listing = client.get(LISTING, None).await?;
             ensure!(listing == expected.role, "the listing should be {:?}", expected.role);
             check(&client.get(&document_path, None).await?)?;
         }
         HttpTokens::Required => {
-            output.answer("\n# IMDSv1: this Pod requires IMDSv2")?;
+            output.answer("")?;
+            output.answer("# IMDSv1: this Pod requires IMDSv2")?;
             client.expect_status(LISTING, None, 401).await?;
         }
     }
-    output.answer("\n# IMDSv2: a session token first")?;
+    output.answer("")?;
+    output.answer("# IMDSv2: a session token first")?;
     let token = client.put_token().await?;
     let listing = client.get(LISTING, Some(&token)).await?;
     ensure!(listing == expected.role, "the listing should be {:?}", expected.role);
     let left = check(&client.get(&document_path, Some(&token)).await?)?;
-    output.answer("\n# Nothing else is served")?;
+    output.answer("")?;
+    output.answer("# Nothing else is served")?;
     client.expect_status(NOT_SERVED, Some(&token), 404).await?;
     output.answer("")?;
     Ok(left)
@@ -68,7 +72,7 @@ impl Client<'_> {
     async fn get(&self, path: &str, token: Option<&str>) -> anyhow::Result<String> {
         self.output.prompt(&format!("curl -s {}{}{path}", shell_header(token), self.url))?;
         let answer = self.ask("GET", path, &token_header(token)).await?;
-        self.output.answer(&shorten_secrets(&answer.body))?;
+        self.output.lines(&shorten_secrets(&answer.body))?;
         ensure!(answer.status == 200, "GET {path} was answered {}", answer.status);
         Ok(answer.body)
     }

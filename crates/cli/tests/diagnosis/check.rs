@@ -2,16 +2,19 @@
 
 use std::thread;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::cluster_faults::Cause;
 use super::page::{self, cell, code, transcript};
-use super::recording::{Recording, Run};
+use super::recording::{NODE, NODES, Recording, Run};
 
 /// Something that is wrong in a cluster, and the finding that tells of it.
 pub struct Fault {
     pub what: &'static str,
     pub word: &'static str,
     pub recording: Recording,
+    /// Further arguments of the command line.
+    pub further: &'static [&'static str],
 }
 
 pub fn fault(
@@ -21,7 +24,7 @@ pub fn fault(
     put: impl FnOnce(&mut Recording),
 ) -> Fault {
     put(&mut recording);
-    Fault { what, word, recording }
+    Fault { what, word, recording, further: &[] }
 }
 
 /// Runs a check, and takes its findings from the JSON.
@@ -31,15 +34,32 @@ fn findings(recording: &Recording, arguments: &[&str]) -> (Run, Value) {
     (run, report)
 }
 
+/// The finding of this word, also where it follows from another.
 fn with_word<'a>(report: &'a Value, word: &str) -> Option<&'a Value> {
-    report["findings"].as_array().unwrap().iter().find(|finding| finding["finding"] == word)
+    let findings = report["findings"].as_array().unwrap().iter();
+    let all = findings.flat_map(|one| std::iter::once(one).chain(one["consequences"].as_array().unwrap()));
+    all.into_iter().find(|finding| finding["finding"] == word)
+}
+
+/// The words of all findings that are wrong, each with what follows from it.
+fn wrong(report: &Value) -> Vec<(&str, Vec<&str>)> {
+    let mut words = Vec::new();
+    for finding in report["findings"].as_array().unwrap().iter().filter(|finding| finding["level"] == "wrong")
+    {
+        let following = finding["consequences"].as_array().unwrap().iter();
+        words.push((
+            finding["finding"].as_str().unwrap(),
+            following.map(|one| one["finding"].as_str().unwrap()).collect(),
+        ));
+    }
+    words
 }
 
 /// Each fault is found, and not where all is well; the exit code tells of it. Gives the documentation's table.
 fn table(arguments: &[&str], well: &Recording, faults: &[Fault]) -> String {
     let (_, well) = findings(well, arguments);
-    let row = |Fault { what, word, recording }: &Fault| {
-        let (run, report) = findings(recording, arguments);
+    let row = |Fault { what, word, recording, further }: &Fault| {
+        let (run, report) = findings(recording, &[arguments, further].concat());
         let finding = with_word(&report, word).unwrap_or_else(|| panic!("{what}: no {word} in {report:#}"));
         assert!(with_word(&well, word).is_none(), "{word} is found where all is well, too");
         let has = |level: &str| {
@@ -79,6 +99,127 @@ fn a_service_that_is_absent_is_told_once() {
     let absent = faults.find(|fault| fault.word == "service_absent").unwrap();
     let (_, report) = findings(&absent.recording, &["check"]);
     assert!(with_word(&report, "not_answered").is_none(), "{report:#}");
+}
+
+/// Each is one thing that a person has to mend.
+#[test]
+fn one_cause_is_one_finding_with_what_follows_from_it() {
+    for Cause { what, recording, word, following } in super::cluster_faults::causes() {
+        let expected = (word, following);
+        let (run, report) = findings(&recording, &["check"]);
+        assert_eq!(wrong(&report), [expected], "{what}: {report:#}");
+        assert_eq!((run.code, report["outcome"].as_str()), (Some(1), Some("wrong")), "{what}");
+        let text = recording.run(&["check"]).stdout;
+        assert_eq!(text.lines().filter(|line| line.starts_with('✘')).count(), 1, "{what}: {text}");
+        assert!(text.contains("1 wrong"), "{what}: {text}");
+    }
+    let Cause { recording, .. } = super::cluster_faults::causes().into_iter().next().unwrap();
+    let text = recording.run(&["check"]).stdout;
+    let lines: Vec<&str> = text.lines().skip_while(|line| !line.starts_with('✘')).take(5).collect();
+    assert_eq!(
+        lines,
+        [
+            "✘ none of 2 replicas of deployment/imds-webhook in imds-system is ready: imds-webhook-7958ff86f-bn8b9: ImagePullBackOff: Back-off pulling image \"example.com/imds-emulator:1\" [replicas_none]",
+            "    kubectl describe pods --namespace imds-system",
+            "    → labelled Pods can't be created: the Service imds-webhook has no ready replica behind it [no_endpoints]",
+            "    → caBundle of MutatingWebhookConfiguration imds-webhook is empty: the API server trusts no certificate of the webhook [bundle_empty]",
+            "    → replicaset/web-7d4b9c in imds-test could not create a Pod, last 5 min ago: Error creating: Internal error occurred: failed calling webhook \"inject.imds-emulator.internal\": failed to call webhook: no endpoints available for service \"imds-webhook\" [refused_lately]",
+        ]
+    );
+}
+
+#[test]
+fn an_absent_namespace_is_said_plainly() {
+    let absent = super::cluster_faults::without_namespace();
+    let (run, report) = findings(&absent, &["check", "-n", "nosuchns"]);
+    assert_eq!(wrong(&report), [("namespace_absent", vec![])], "{report:#}");
+    assert!(!run.asked.contains("create --dry-run"), "{}", run.asked);
+    let text = report.to_string();
+    assert!(!text.contains("refuses") && !text.contains("no Pod with the label"), "{report:#}");
+
+    // Known from the dry run alone, where namespaces may not be read.
+    let mut forbidden = Recording::cluster();
+    forbidden.fails("get namespaces", "Error from server (Forbidden): namespaces is forbidden: User \"jane\" cannot list resource \"namespaces\"");
+    forbidden.fails(
+        "create --dry-run=server",
+        "Error from server (NotFound): error when creating \"STDIN\": namespaces \"default\" not found",
+    );
+    let (_, report) = findings(&forbidden, &["check"]);
+    assert_eq!(wrong(&report), [("namespace_absent", vec![])], "{report:#}");
+
+    // Of a Pod.
+    let not_found = "Error from server (NotFound): pods \"web\" not found";
+    let mut pod = absent;
+    pod.also("get pod web --output=json --namespace=nosuchns", "");
+    pod.fails("get pod web --output=json --namespace=nosuchns", not_found);
+    pod.also("get pod web --output=json", "");
+    pod.fails("get pod web --output=json", not_found);
+    for command in ["check", "explain"] {
+        let run = pod.run(&[command, "web", "-n", "nosuchns"]);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:?}");
+        assert!(run.stderr.contains("there is no namespace nosuchns in this cluster"), "{}", run.stderr);
+    }
+    let mut of_context = pod;
+    of_context
+        .edit("config view", |config| config["contexts"][0]["context"]["namespace"] = json!("nosuchns"));
+    for command in ["check", "explain"] {
+        let run = of_context.run(&[command, "web"]);
+        assert!(run.stderr.contains("there is no namespace nosuchns in this cluster"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_cloud_with_a_metadata_server_of_its_own_is_warned_of_where_it_is_hidden() {
+    let (gce, azure) = ("gce://p/z/n", "azure:///subscriptions/0/x");
+    for (nodes, interception, expected) in [
+        (format!("{gce}\n{gce}\n"), "redirect", vec!["2 nodes are of Google Cloud"]),
+        (format!("{gce}\n"), "address", vec!["1 node is of Google Cloud"]),
+        (format!("{azure}\naws:///z/i-1\n"), "redirect", vec!["1 node is of Azure"]),
+        (format!("{gce}\n{azure}\n"), "redirect", vec!["of Google Cloud", "of Azure"]),
+        (format!("{gce}\n"), "endpoint", vec![]),
+        ("aws:///z/i-1\n".to_owned(), "redirect", vec![]),
+        ("\n\n".to_owned(), "redirect", vec![]),
+    ] {
+        let status = format!("injected; interception={interception}; sidecar=native");
+        let mut cluster = Recording::cluster();
+        cluster.says(NODES, &nodes);
+        let annotation = "gkemulticloud.googleapis.com/aws-imds-emulator-status";
+        cluster.edit("create --dry-run=server", |pod| {
+            pod["metadata"]["annotations"][annotation] = json!(status);
+        });
+        let (run, report) = findings(&cluster, &["check"]);
+        let found =
+            report["findings"].as_array().unwrap().iter().filter(|one| one["finding"] == "metadata_hidden");
+        let messages: Vec<&str> = found.map(|one| one["message"].as_str().unwrap()).collect();
+        assert_eq!(messages.len(), expected.len(), "{nodes}: {messages:#?}");
+        for (message, part) in messages.iter().zip(expected) {
+            assert!(
+                message.contains(part) && message.contains(&format!("interception {interception}")),
+                "{message}"
+            );
+        }
+        assert_eq!(run.code, Some(0), "a warning: {report:#}");
+
+        let mut pod = Recording::pod();
+        pod.says(NODE, nodes.lines().next().unwrap());
+        pod.edit("get pod nginx", |pod| pod["metadata"]["annotations"][annotation] = json!(status));
+        let (_, report) = findings(&pod, &["check", "nginx", "-n", "imds-test"]);
+        assert_eq!(with_word(&report, "metadata_hidden").is_some(), !messages.is_empty(), "{report:#}");
+    }
+    // Without the right, that is said and the rest is looked at.
+    let refusal = "Error from server (Forbidden): nodes is forbidden: User \"jane\" cannot list resource \"nodes\" in API group \"\" at the cluster scope";
+    let mut cluster = Recording::cluster();
+    cluster.fails(NODES, refusal);
+    let mut pod = Recording::pod();
+    pod.fails(NODE, refusal);
+    for (recording, arguments) in
+        [(cluster, ["check"].as_slice()), (pod, &["check", "nginx", "-n", "imds-test"])]
+    {
+        let (run, report) = findings(&recording, arguments);
+        let forbidden = with_word(&report, "forbidden").unwrap_or_else(|| panic!("{report:#}"));
+        assert!(forbidden["message"].as_str().unwrap().contains("the node"), "{forbidden}");
+        assert_eq!((run.code, report["outcome"].as_str()), (Some(2), Some("unseen")), "{report:#}");
+    }
 }
 
 #[test]

@@ -37,7 +37,120 @@ pub fn faults() -> Vec<Fault> {
     replicas(&mut add);
     certificate(&mut add);
     namespaces_and_pods(&mut add);
+    faults.push(Fault {
+        what: "`check -n nosuchns`, and there is no such namespace",
+        word: "namespace_absent",
+        recording: without_namespace(),
+        further: &["-n", "nosuchns"],
+    });
     faults
+}
+
+/// What is asked of a namespace that does not exist: lists of it are empty, itself is not found.
+pub fn without_namespace() -> Recording {
+    let mut cluster = Recording::cluster();
+    let items = "{\"items\": []}";
+    for lists in ["deployments", "statefulsets", "daemonsets", "cronjobs", "jobs"] {
+        cluster.also(&format!("get {lists} --output=json --namespace=nosuchns"), items);
+    }
+    cluster.also("get events --field-selector=reason=FailedCreate --output=json --namespace=nosuchns", items);
+    cluster.also(&format!("get pods --selector={LABEL}=True --output=json --namespace=nosuchns"), items);
+    cluster.also(
+        &format!("get pods --selector={LABEL}!=True {} --namespace=nosuchns", super::recording::OTHERS),
+        "",
+    );
+    cluster.also("get namespace nosuchns --output=json", "");
+    cluster
+        .fails("get namespace nosuchns", "Error from server (NotFound): namespaces \"nosuchns\" not found");
+    cluster
+}
+
+/// One cause, and the words of all that goes wrong because of it.
+pub struct Cause {
+    pub what: &'static str,
+    pub recording: Recording,
+    pub word: &'static str,
+    pub following: Vec<&'static str>,
+}
+
+pub fn causes() -> Vec<Cause> {
+    let no_endpoints = "failed to call webhook: no endpoints available for service \"imds-webhook\"";
+    let empty = |cluster: &mut Recording| {
+        change_webhook(cluster, |webhook| webhook["clientConfig"]["caBundle"] = json!(""));
+    };
+    let cause = |what, put: &dyn Fn(&mut Recording), (word, following): (&'static str, &[&'static str])| {
+        let mut recording = Recording::cluster();
+        put(&mut recording);
+        Cause { what, recording, word, following: following.to_vec() }
+    };
+    let replicas = |cluster: &mut Recording| {
+        cluster.edit(DEPLOYMENTS, |list| item(list, "imds-webhook")["spec"]["replicas"] = json!(0));
+    };
+    vec![
+        cause(
+            "the image can't be pulled, so that no replica is ready, none can be called and none writes caBundle",
+            &|cluster| {
+                ready_replicas(cluster, 0);
+                call_fails(cluster, no_endpoints);
+                empty(cluster);
+                refused_lately(cluster);
+            },
+            ("replicas_none", &["no_endpoints", "bundle_empty", "refused_lately"]),
+        ),
+        cause(
+            "scaled to none",
+            &|cluster| {
+                replicas(cluster);
+                cluster.edit(REPLICAS, |list| list["items"] = json!([]));
+                call_fails(cluster, no_endpoints);
+            },
+            ("scaled_to_none", &["no_endpoints"]),
+        ),
+        cause(
+            "the replicas crash, and the connection is refused",
+            &|cluster| {
+                ready_replicas(cluster, 0);
+                post_fails(cluster, "dial tcp 10.0.0.197:443: connect: connection refused");
+            },
+            ("replicas_none", &["call_failed"]),
+        ),
+        cause(
+            "the Deployment was deleted",
+            &|cluster| {
+                cluster.edit(DEPLOYMENTS, |list| list["items"] = json!([]));
+                cluster.edit(REPLICAS, |list| list["items"] = json!([]));
+                call_fails(cluster, no_endpoints);
+            },
+            ("deployment_absent", &["no_endpoints"]),
+        ),
+        cause(
+            "no caBundle, and the API server says so",
+            &|cluster| {
+                empty(cluster);
+                post_fails(cluster, "x509: certificate signed by unknown authority");
+            },
+            ("bundle_empty", &["authority_unknown"]),
+        ),
+        cause(
+            "a certificate that was not renewed and has expired",
+            &|cluster| {
+                cluster.certificate_ends_in(Duration::ZERO);
+                post_fails(
+                    cluster,
+                    "x509: certificate has expired or is not yet valid: current time is after the end",
+                );
+            },
+            ("certificate_expired", &[]),
+        ),
+        cause(
+            "rules that miss, and a dry run that shows it",
+            &|cluster| {
+                change_webhook(cluster, |webhook| webhook["rules"][0]["operations"] = json!(["UPDATE"]));
+                cluster.edit(DRY_RUN, remove_emulator);
+            },
+            ("rules_miss", &["not_injected"]),
+        ),
+    ]
 }
 
 type Add<'a> = &'a mut dyn FnMut(&'static str, &'static str, fn(&mut Recording));
@@ -299,14 +412,26 @@ fn namespaces_and_pods(add: Add<'_>) {
             annotations.as_object_mut().unwrap().remove(ROLE);
         });
     });
-    add("refused_lately", "a ReplicaSet whose Pods were refused", |cluster| {
-        let ago = humantime::format_rfc3339_seconds(now() - Duration::from_secs(5 * 60 + 30)).to_string();
-        cluster.edit("get events", |list| {
+    add("refused_lately", "a ReplicaSet whose Pods were refused", refused_lately);
+    add("context_namespace_absent", "a context for a namespace that was deleted", |cluster| {
+        cluster
+            .edit("config view", |config| config["contexts"][0]["context"]["namespace"] = json!("deleted"));
+    });
+    add("metadata_hidden", "a cluster on Google Cloud", |cluster| {
+        cluster.says(
+            super::recording::NODES,
+            "gce://my-project/europe-west1-b/node-1\ngce://my-project/europe-west1-b/node-2\n",
+        );
+    });
+}
+
+fn refused_lately(cluster: &mut Recording) {
+    let ago = humantime::format_rfc3339_seconds(now() - Duration::from_secs(5 * 60 + 30)).to_string();
+    cluster.edit("get events", |list| {
             list["items"] = json!([{
                 "involvedObject": {"kind": "ReplicaSet", "name": "web-7d4b9c", "namespace": "imds-test"},
                 "message": "Error creating: Internal error occurred: failed calling webhook \"inject.imds-emulator.internal\": failed to call webhook: no endpoints available for service \"imds-webhook\"",
                 "lastTimestamp": ago,
             }]);
         });
-    });
 }

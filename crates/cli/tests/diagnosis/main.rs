@@ -8,6 +8,7 @@ mod check;
 mod cluster_faults;
 mod explain;
 mod explain_faults;
+mod hostile;
 mod page;
 mod pod_faults;
 mod recording;

@@ -101,6 +101,11 @@ fn status<'a>(pod: &'a mut Value, container: &str) -> &'a mut Value {
     named(&mut pod["status"][list], container)
 }
 
+/// What kubelet says of a container.
+pub fn with_status<'a>(pod: &'a mut Value, container: &str) -> &'a mut Value {
+    status(pod, container)
+}
+
 fn does_not_run(pod: &mut Value, container: &str, state: Value) {
     let status = status(pod, container);
     status["ready"] = json!(false);
@@ -249,6 +254,12 @@ fn environment(add: Add<'_>) {
     });
     add("proxied", "`HTTP_PROXY` without an exception", |pod| {
         set(pod, "HTTP_PROXY", "http://proxy.example.com:3128");
+    });
+    add("metadata_hidden", "a node on Azure", |pod| {
+        pod.says(
+            super::recording::NODE,
+            "azure:///subscriptions/0/resourceGroups/group/providers/Microsoft.Compute/node",
+        );
     });
     add("endpoint_missing", "`interception: endpoint`, and a container that came later", |pod| {
         pod.edit(POD, |pod| {

@@ -54,6 +54,12 @@ pub(super) fn judge(judge: &mut Judge<'_>) -> Option<Admitted> {
             judge.unseen(&question, &failure);
             None
         }
+        Err(Failure::NotFound { said })
+            if said.contains(&format!("namespaces \"{namespace}\" not found")) =>
+        {
+            judge.found(ClusterFinding::NamespaceAbsent { namespace });
+            None
+        }
         Err(failure) => {
             judge.found(refused(registration, namespace, &failure.to_string()));
             None

@@ -1,6 +1,7 @@
 //! What a check of the cluster finds. `docs/check.md` lists them; a test compares.
 
 use super::super::finding::findings;
+use crate::facts::owner::Commands;
 
 findings! {
     /// See the module.
@@ -14,7 +15,7 @@ findings! {
         "the webhook is registered: MutatingWebhookConfiguration {configuration}, failurePolicy {policy}, asked about labelled Pods of {namespaces}";
     NotRegistered { webhook: &'static str } = Wrong "not_registered"
         "no MutatingWebhookConfiguration has the webhook {webhook}: no Pod is injected"
-        mend "helm install imds-emulator deploy/chart --namespace imds-system --create-namespace";
+        mend "helm install imds-emulator deploy/chart --namespace imds-system --create-namespace --set image.repository=REPOSITORY --set image.tag=TAG    # docs/install.md";
     RegisteredTwice { configurations: String } = Warning "registered_twice"
         "several MutatingWebhookConfigurations have the webhook, and each is asked about every labelled Pod: {configurations}"
         mend "helm uninstall RELEASE --namespace NAMESPACE    # the one that is not wanted";
@@ -110,20 +111,30 @@ findings! {
         "{workload}: its Pods are refused: its namespace enforces {level}, and interception {interception} needs NET_ADMIN"
         mend "spec:\n  template:\n    metadata:\n      annotations:\n        {annotation}: endpoint";
 
+    NamespaceAbsent { namespace: String } = Wrong "namespace_absent"
+        "there is no namespace {namespace} in this cluster"
+        mend "kubectl get namespaces";
+    ContextNamespaceAbsent { namespace: String } = Warning "context_namespace_absent"
+        "the context's namespace {namespace} does not exist in this cluster: what is asked without -n finds nothing"
+        mend "kubectl config set-context --current --namespace=default";
+    MetadataHidden { nodes: String, cloud: &'static str, interception: String, users: &'static str, annotation: &'static str } = Warning "metadata_hidden"
+        "{nodes} of {cloud}, whose own metadata server has the address 169.254.169.254, too: interception {interception} hides it from every container of a labelled Pod (asked by {users})"
+        mend "metadata:    # of Pods that need it; settings.interception for all (docs/install.md, \"GKE and AKS\")\n  annotations:\n    {annotation}: endpoint";
+
     Pods { injected: String, image: String } = Well "pods"
         "{injected} with the emulator{image}";
     NoPods { } = Well "no_pods"
         "no Pod with the label runs yet";
-    Uninjected { pods: String, why: String, remedy: String } = Wrong "uninjected"
+    Uninjected { pods: String, why: String, remedy: Commands } = Wrong "uninjected"
         "labelled, but without the emulator: {pods}: {why}"
         mend "{remedy}";
-    OldImage { pods: String, image: String, remedy: String } = Warning "old_image"
+    OldImage { pods: String, image: String, remedy: Commands } = Warning "old_image"
         "another image than new Pods get ({image}) is in {pods}"
         mend "{remedy}";
-    Unwell { pod: String, how: String, command: String } = Wrong "unwell"
+    Unwell { pod: String, how: String, command: Commands } = Wrong "unwell"
         "{pod}: the emulator {how}"
         mend "{command}";
-    Restarted { pod: String, how: String, command: String } = Warning "restarted"
+    Restarted { pod: String, how: String, command: Commands } = Warning "restarted"
         "{pod}: the emulator {how}"
         mend "{command}";
     Warned { who: String, sentence: String } = Warning "warned"

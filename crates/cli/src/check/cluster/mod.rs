@@ -2,6 +2,7 @@
 
 mod admission;
 mod certificate;
+mod clouds;
 pub(super) mod finding;
 mod namespaces;
 mod pods;
@@ -48,7 +49,10 @@ pub(super) fn plan(namespace: Option<&str>, answers: &Answers) -> Vec<Question> 
         questions.extend(about_pods(&view.scope));
     }
     if let Some(registration) = &view.registration {
-        questions.push(admission::question(&view.home));
+        if !view.is_absent {
+            questions.push(admission::question(&view.home));
+        }
+        questions.push(Question::Nodes);
         if let Some(Target::Service { namespace, name }) = registration.target() {
             questions.push(Question::Service { namespace: namespace.clone(), name });
             questions.push(Question::Deployments { namespace: namespace.clone() });
@@ -76,10 +80,22 @@ pub(super) fn judge(namespace: Option<&str>, answers: &Answers, now: SystemTime)
     let mut judge = Judge { answers, view: &view, now, findings: Findings::default() };
     judge.server();
     webhook::judge(&mut judge);
+    if let Some(namespace) = view.context_absent.clone() {
+        judge.found(ClusterFinding::ContextNamespaceAbsent { namespace });
+    }
+    if view.is_absent {
+        judge.found(ClusterFinding::NamespaceAbsent { namespace: view.home.clone() });
+    }
     let admitted = admission::judge(&mut judge);
     replicas::judge(&mut judge);
     certificate::judge(&mut judge);
     let interception = admitted.as_ref().map_or_else(Interception::default, |admitted| admitted.interception);
+    clouds::judge(&mut judge, interception);
+    if view.is_absent {
+        // Whatever it is asked about, it holds nothing.
+        judge.issuer();
+        return judge.findings.done();
+    }
     namespaces::judge(&mut judge, interception);
     pods::judge(&mut judge, admitted.as_ref());
     refused::judge(&mut judge, interception);
@@ -97,6 +113,10 @@ struct View {
     scope: Scope,
     /// The namespace of the dry run.
     home: String,
+    /// Whether the command line names a namespace that does not exist.
+    is_absent: bool,
+    /// The context's namespace, where it does not exist.
+    context_absent: Option<String>,
 }
 
 struct Namespace {
@@ -125,6 +145,13 @@ impl View {
         let version = answer(Question::Version);
         let server = text(&version, "/gitVersion").and_then(|version| version.parse().ok());
         let of_context = text(&answer(Question::Config), "/contexts/0/context/namespace").map(str::to_owned);
+        let is_unknown =
+            |name: &String| !namespaces.is_empty() && namespaces.iter().all(|known| known.name != *name);
+        let context_absent = of_context.clone().filter(|name| namespace.is_none() && is_unknown(name));
+        let is_absent = matches!(
+            answers.said(&namespaces::question(namespace)),
+            Some(Err(Failure::NotFound { .. })) if namespace.is_some()
+        );
         let here = namespace.map(str::to_owned).or(of_context).unwrap_or_else(|| "default".to_owned());
         let everywhere = answers.said(&Question::Labelled(Scope::All));
         let scope = match (namespace, everywhere) {
@@ -133,7 +160,7 @@ impl View {
             (None, _) => Scope::All,
         };
         let home = if namespace.is_some() { here } else { home(&here, registration.as_ref(), &namespaces) };
-        Self { registrations, registration, namespaces, server, scope, home }
+        Self { registrations, registration, namespaces, server, scope, home, is_absent, context_absent }
     }
 
     /// Its labels; of one that is not known, what follows from its name.
@@ -159,7 +186,8 @@ fn labels(namespaces: &[Namespace], name: &str) -> Map<String, Value> {
 /// Where the webhook is asked: the namespace at hand, else `default`, else any.
 fn home(here: &str, registration: Option<&Registration>, namespaces: &[Namespace]) -> String {
     let Some(registration) = registration else { return here.to_owned() };
-    let asked = |name: &str| registration.asks_about_namespace(&labels(namespaces, name));
+    let exists = |name: &str| namespaces.is_empty() || namespaces.iter().any(|known| known.name == name);
+    let asked = |name: &str| exists(name) && registration.asks_about_namespace(&labels(namespaces, name));
     let names = namespaces.iter().map(|known| known.name.as_str());
     [here, "default"].into_iter().chain(names).find(|name| asked(name)).unwrap_or(here).to_owned()
 }

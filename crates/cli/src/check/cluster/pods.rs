@@ -9,7 +9,7 @@ use super::admission::Admitted;
 use super::finding::ClusterFinding;
 use super::{Judge, Question};
 use crate::facts::containers::{self, State};
-use crate::facts::object::{self, text};
+use crate::facts::object::text;
 use crate::facts::{injected, owner};
 use crate::words::{count, names};
 
@@ -44,8 +44,7 @@ pub(super) fn judge(judge: &mut Judge<'_>, admitted: Option<&Admitted>) {
         judge.found(ClusterFinding::Uninjected { pods, why, remedy });
     }
     for (pod, how) in injected.into_iter().filter_map(|pod| Some((pod, how(pod)?))).take(MOST) {
-        let (namespace, name) = object::names(pod);
-        let command = format!("kubectl imds check {name} -n {namespace}");
+        let command = owner::Commands::plugin("check", pod);
         let pod = owner::name(pod);
         judge.found(match how {
             How::Down(how) => ClusterFinding::Unwell { pod, how, command },

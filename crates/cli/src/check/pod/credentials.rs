@@ -2,11 +2,12 @@
 
 use imds_contract::{annotation, environment};
 
+use super::Judge;
 use super::finding::PodFinding;
-use super::{Judge, names};
 use crate::facts::emulator::{Credentials, Outcome, outcome, page};
 use crate::facts::environment::value;
 use crate::facts::injected;
+use crate::facts::owner::Commands;
 use crate::facts::samples::Samples;
 use crate::words::{count, names as listed, span};
 
@@ -28,8 +29,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
 }
 
 fn told(judge: &mut Judge<'_>, outcome: Outcome) {
-    let (namespace, pod) = names(judge.pod);
-    let command = format!("kubectl imds explain {pod} -n {namespace}");
+    let command = Commands::plugin("explain", judge.pod);
     let Outcome { credentials, failure, by_log } = outcome;
     let by = if by_log { ", says the emulator's log" } else { "" };
     let unknown = || "STS was not asked yet".to_owned();

@@ -1,6 +1,7 @@
 //! What a check of a Pod finds. `docs/check.md` lists them; a test compares.
 
 use super::super::finding::findings;
+use crate::facts::owner::Commands;
 
 findings! {
     /// See the module.
@@ -13,10 +14,10 @@ findings! {
         mend "metadata:    # of the Pod, or of the template that it is made by\n  labels:\n    {label}: \"True\"";
     Refused { reason: String } = Wrong "refused"
         "created anew, this Pod would be refused: {reason}";
-    Uninjected { why: String, remedy: String } = Wrong "uninjected"
+    Uninjected { why: String, remedy: Commands } = Wrong "uninjected"
         "the Pod has the label, but not the emulator: {why}"
         mend "{remedy}";
-    Changed { reason: String, remedy: String } = Wrong "changed"
+    Changed { reason: String, remedy: Commands } = Wrong "changed"
         "{reason}"
         mend "{remedy}";
     Injected { how: String, role: String, subject: String } = Well "injected"
@@ -57,13 +58,13 @@ findings! {
 
     Credentials { left: String, by: &'static str } = Well "credentials"
         "credentials are valid for {left} more{by}";
-    RefreshFailing { left: String, said: String, command: String } = Warning "refresh_failing"
+    RefreshFailing { left: String, said: String, command: Commands } = Warning "refresh_failing"
         "credentials are valid for {left} more, but they can't be refreshed: {said}"
         mend "{command}";
-    NoCredentials { said: String, command: String } = Wrong "no_credentials"
+    NoCredentials { said: String, command: Commands } = Wrong "no_credentials"
         "there are no credentials: {said}"
         mend "{command}";
-    CredentialsExpired { said: String, command: String } = Wrong "credentials_expired"
+    CredentialsExpired { said: String, command: Commands } = Wrong "credentials_expired"
         "the credentials have expired: {said}"
         mend "{command}";
 
@@ -101,6 +102,9 @@ findings! {
     Proxied { container: String, variable: String, host: &'static str } = Warning "proxied"
         "container {container}: {variable} without {host} in NO_PROXY: some clients ask the proxy for IMDS"
         mend "env:\n- {{name: NO_PROXY, value: \"{host}\"}}    # beside what is in it";
+    MetadataHidden { node: String, cloud: &'static str, interception: String, users: &'static str, annotation: &'static str } = Warning "metadata_hidden"
+        "node {node} is of {cloud}, whose own metadata server has the address 169.254.169.254, too: interception {interception} hides it from the containers of this Pod (asked by {users})"
+        mend "metadata:    # where the Pod needs it (docs/install.md, \"GKE and AKS\")\n  annotations:\n    {annotation}: endpoint";
     EndpointMissing { containers: String } = Warning "endpoint_missing"
         "interception is endpoint, and nothing tells {containers} of it: it came after the injection, or has an endpoint of its own";
 }

@@ -66,7 +66,10 @@ fn not_injected(judge: &mut Judge<'_>) {
     let labels = labels.unwrap_or_else(|| labels_of_name(&namespace));
     let registration = Registration::all(&list).into_iter().next();
     let why = injected::why_not(judge.pod, registration.as_ref(), &labels);
-    let remedy =
-        if registration.is_none() { "kubectl imds check".to_owned() } else { owner::recreate([judge.pod]) };
+    let remedy = if registration.is_none() {
+        owner::Commands::fixed("kubectl imds check")
+    } else {
+        owner::recreate([judge.pod])
+    };
     judge.found(PodFinding::Uninjected { why, remedy });
 }

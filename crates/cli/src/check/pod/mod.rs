@@ -1,5 +1,6 @@
 //! A check of one Pod: [`plan`] says what to ask, [`judge`] what the answers come to. Both are pure.
 
+mod cloud;
 mod containers;
 mod credentials;
 mod environment;
@@ -26,11 +27,12 @@ pub(super) fn plan(first: &Question, answers: &Answers) -> Vec<Question> {
     if !answers.have(first) {
         return vec![first.clone()];
     }
-    let Some(pod) = answers.value(first) else { return Vec::new() };
+    let Some(pod) = answers.value(first) else { return answers.about_absent_pod(first) };
     let (namespace, name) = names(&pod);
     let mut questions = Vec::new();
     if injected::emulator(&pod).is_some() {
         questions.extend(emulator::questions(&pod));
+        questions.extend(cloud::question(&pod));
     } else {
         questions.extend([Question::Configurations, Question::Namespace(namespace.clone())]);
     }
@@ -52,6 +54,7 @@ pub(super) fn judge(pod: &Value, answers: &Answers, now: SystemTime) -> Report {
         credentials::judge(&mut judge);
         token::judge(&mut judge);
         environment::judge(&mut judge);
+        cloud::judge(&mut judge);
     }
     let (namespace, name) = names(pod);
     Report { namespace: Some(namespace), pod: Some(name), findings: judge.findings.done() }
