@@ -16,6 +16,7 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True
+import webhook_policy
 from control_plane import Authority, Cluster, Programs, repository
 from injection import EMULATOR, EXAMPLE_ROLE, LABEL, REDIRECT, ROLE, STATUS, VOLUME, check_injected
 from installed import NAME, NAMESPACE, SECRET
@@ -25,6 +26,7 @@ from webhooks import Webhook, adding_container
 MANIFESTS = repository() / "deploy/install.yaml"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 promise = Promises()
+promise_of_policy = promise.where(lambda tests: tests.cluster.version >= webhook_policy.FIRST_VERSION)
 
 
 def pod(name=None, label="True", role=EXAMPLE_ROLE, **spec):
@@ -44,8 +46,8 @@ def pod(name=None, label="True", role=EXAMPLE_ROLE, **spec):
 class Tests:
     """What every test needs, and the tests."""
 
-    def __init__(self, cluster, webhook):
-        self.cluster, self.webhook = cluster, webhook
+    def __init__(self, cluster, webhook, assets):
+        self.cluster, self.webhook, self.assets = cluster, webhook, assets
 
     def create(self, document, namespace="demo", *words, fails=False):
         """The API server's answer; where it fails, what it said."""
@@ -79,6 +81,11 @@ class Tests:
             ("get", "pods", "", "demo"),
         ):
             check(not self.cluster.may(NAME, NAMESPACE, *question), f"may not {' '.join(question)}")
+
+    # In force from the beginning: the webhook's certificates come and are replaced under it.
+    for test in (webhook_policy.its_account_changes_nothing_but_ca_bundle, webhook_policy.every_field_that_the_server_knows_is_tried,
+                 webhook_policy.its_account_cannot_change_the_policy):
+        promise_of_policy(test)
 
     @promise
     def a_pod_is_injected_however_it_is_created(self):
@@ -198,6 +205,8 @@ class Tests:
         self.check_injected(self.create(pod("with-the-new-authority")))
         check(new in self.webhook.bundles()[0], "the new authority is trusted")
 
+    promise.where(webhook_policy.can_check_types)(webhook_policy.expressions_fit_the_schemas)
+
 
 def comparable(document):
     """What is the user's of a Pod, as text: without what is ours, and what differs from one Pod to the next."""
@@ -250,7 +259,8 @@ def run(arguments, folder, programs):
 
         # Until it knows its own range of addresses, the API server makes no Service.
         wait_for(f"{MANIFESTS.name} is accepted", lambda: apply().returncode == 0, 30, seen=lambda: apply().stderr)
-        return Tests(cluster, Webhook(cluster, programs, arguments.webhook.resolve()))
+        webhook_policy.apply(cluster)
+        return Tests(cluster, Webhook(cluster, programs, arguments.webhook.resolve()), assets)
 
     return promise.keep(make_suite, programs)
 
