@@ -6,6 +6,7 @@ It moves into a network and a mount namespace of its own: nothing of this machin
 import argparse
 import contextlib
 import copy
+import functools
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True
+import pod_security
 import webhook_policy
 from control_plane import Authority, Cluster, Programs, repository
 from injection import EMULATOR, EXAMPLE_ROLE, LABEL, REDIRECT, ROLE, STATUS, VOLUME, check_injected
@@ -25,6 +27,8 @@ from webhooks import Webhook, adding_container
 
 MANIFESTS = repository() / "deploy/install.yaml"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+# What the webhook injects: by digest, as a policy wants it.
+IMAGE = "localhost/imds-emulator@sha256:" + 64 * "a"
 promise = Promises()
 promise_of_policy = promise.where(lambda tests: tests.cluster.version >= webhook_policy.FIRST_VERSION)
 
@@ -47,7 +51,12 @@ class Tests:
     """What every test needs, and the tests."""
 
     def __init__(self, cluster, webhook, assets):
-        self.cluster, self.webhook, self.assets = cluster, webhook, assets
+        self.cluster, self.webhook, self.assets, self.image = cluster, webhook, assets, IMAGE
+
+    @functools.cached_property
+    def pods_api(self):
+        """The API server, once the policy for Pods is enforced."""
+        return pod_security.prepare(self, IMAGE)
 
     def create(self, document, namespace="demo", *words, fails=False):
         """The API server's answer; where it fails, what it said."""
@@ -205,7 +214,13 @@ class Tests:
         self.check_injected(self.create(pod("with-the-new-authority")))
         check(new in self.webhook.bundles()[0], "the new authority is trusted")
 
+    for test in (pod_security.policy_and_pod_security_admission_agree, pod_security.the_webhooks_own_pods_are_admitted,
+                 pod_security.what_only_resembles_an_injected_pod_stays_out, pod_security.a_policy_that_names_no_digest_admits_no_redirect,
+                 pod_security.a_pod_that_is_there_is_held_to_the_standard_too):
+        promise_of_policy(test)
     promise.where(webhook_policy.can_check_types)(webhook_policy.expressions_fit_the_schemas)
+    promise.where(pod_security.can_resize)(pod_security.an_injected_pod_can_be_resized)
+    promise.where(pod_security.fixtures)(pod_security.policy_agrees_on_the_pods_that_pod_security_admission_is_tested_with)
 
 
 def comparable(document):
@@ -260,7 +275,7 @@ def run(arguments, folder, programs):
         # Until it knows its own range of addresses, the API server makes no Service.
         wait_for(f"{MANIFESTS.name} is accepted", lambda: apply().returncode == 0, 30, seen=lambda: apply().stderr)
         webhook_policy.apply(cluster)
-        return Tests(cluster, Webhook(cluster, programs, arguments.webhook.resolve()), assets)
+        return Tests(cluster, Webhook(cluster, programs, arguments.webhook.resolve(), IMAGE), assets)
 
     return promise.keep(make_suite, programs)
 

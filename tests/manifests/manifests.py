@@ -144,7 +144,7 @@ def check_policy_files(folder, kubectl):
     text, error = run(kubectl, "kustomize", overlay)
     check("an overlay with the component has the policy", error, "" if all(f"\nkind: {kind}\n" in text for kind in kinds) else "it has not")
     for version in (f"1.{minor}" for minor in range(FIRST_WITH_POLICIES, NEWEST + 1)):
-        said, error = run(sys.executable, "tests/validate.py", policy, "--version", version)
+        said, error = run(sys.executable, "tests/validate.py", policy, "deploy/policies/pod-security.yaml", "--version", version)
         check(f"policies: {said.strip().splitlines()[-1]}" if said.strip() else f"policies, Kubernetes {version}", error)
     _, error = run(sys.executable, "tests/validate.py", policy, "--version", f"1.{FIRST_WITH_POLICIES - 1}")
     unknown = "validatingadmissionpolicy-admissionregistration-v1.json" in error
