@@ -30,7 +30,7 @@ DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 # What the webhook injects: by digest, as a policy wants it.
 IMAGE = "localhost/imds-emulator@sha256:" + 64 * "a"
 promise = Promises()
-promise_of_policy = promise.where(lambda tests: tests.cluster.version >= webhook_policy.FIRST_VERSION)
+promise_of_policy = promise.where(lambda tests: tests.cluster.has_policies)
 
 
 def pod(name=None, label="True", role=EXAMPLE_ROLE, **spec):
@@ -92,8 +92,9 @@ class Tests:
             check(not self.cluster.may(NAME, NAMESPACE, *question), f"may not {' '.join(question)}")
 
     # In force from the beginning: the webhook's certificates come and are replaced under it.
-    for test in (webhook_policy.its_account_changes_nothing_but_ca_bundle, webhook_policy.every_field_that_the_server_knows_is_tried,
-                 webhook_policy.its_account_cannot_change_the_policy):
+    for test in (webhook_policy.its_account_changes_nothing_but_ca_bundle,
+                 webhook_policy.its_account_changes_nothing_but_the_data_of_its_secret,
+                 webhook_policy.every_field_that_the_server_knows_is_tried, webhook_policy.its_account_cannot_change_the_policy):
         promise_of_policy(test)
 
     @promise

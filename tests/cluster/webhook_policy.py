@@ -1,4 +1,5 @@
-"""Promises of deploy/install-policy.yaml: the webhook's own account changes caBundle in its configuration, and nothing else.
+"""Promises of deploy/install-policy.yaml: the webhook's own account changes caBundle in its configuration and data in its Secret, and
+nothing else.
 
 Everything is tried as that account, with a token of its own and as a dry run. Each change is tried as the administrator too: what is
 denied has to be a change that the API server would make.
@@ -8,15 +9,13 @@ import json
 import yaml
 
 from control_plane import repository
-from installed import NAME, NAMESPACE
+from installed import NAME, NAMESPACE, SECRET
 from kubernetes import Kubernetes
 from promises import check, wait_for
 
 MANIFEST = repository() / "deploy/install-policy.yaml"
-# From here on the server has the API.
-FIRST_VERSION = (1, 30)
 CONFIGURATION = "mutatingwebhookconfiguration"
-DENIED = f"ValidatingAdmissionPolicy '{NAME}' with binding '{NAME}' denied request: the webhook's account may change caBundle alone"
+DENIED = f"ValidatingAdmissionPolicy '{NAME}' with binding '{NAME}' denied request: the webhook's account may change caBundle and its Secret's data alone"
 
 FIRST = "/webhooks/0"
 RULE = f"{FIRST}/rules/0"
@@ -90,14 +89,21 @@ ALLOWED = {
     "caBundle of both": [*put(f"{CLIENT}/caBundle", "Cg=="), *put("/webhooks/1/clientConfig/caBundle", "Cg==")],
     "no caBundle": remove(f"{CLIENT}/caBundle"),
 }
+# The same of the Secret: values that are merged into it.
+SECRET_CHANGES = {
+    "labels": {"metadata": {"labels": {"added": "x"}}},
+    "annotations": {"metadata": {"annotations": {"example.com/copy-to": "default"}}},
+    "finalizers": {"metadata": {"finalizers": ["example.com/stays"]}},
+    "ownerReferences": {"metadata": {"ownerReferences": [OWNER]}},
+    # The webhook could never renew its certificates again.
+    "immutable": {"immutable": True},
+}
 
 
 def apply(cluster):
-    """Where the server has the API; whether it has."""
-    if cluster.version < FIRST_VERSION:
-        return False
-    cluster.kubectl("apply", f"--filename={MANIFEST}")
-    return True
+    """Where the server has the API."""
+    if cluster.has_policies:
+        cluster.kubectl("apply", f"--filename={MANIFEST}")
 
 
 def account(cluster):
@@ -137,6 +143,27 @@ def its_account_changes_nothing_but_ca_bundle(suite):
         check(comparable(json.loads(tried.stdout)) != before, f"{what}: this changes something")
 
 
+def its_account_changes_nothing_but_the_data_of_its_secret(suite):
+    cluster, webhook = suite.cluster, account(suite.cluster)
+    wait_until_enforced(cluster, webhook)
+    for what, change in SECRET_CHANGES.items():
+        check(replace_secret(cluster, change).returncode == 0, f"{what}: the administrator may change it")
+        tried = replace_secret(webhook, change)
+        check(tried.returncode != 0 and DENIED in tried.stderr, f"{what} is denied to the webhook: {tried.stdout}{tried.stderr}")
+    for change in ({"data": {"another": "Cg=="}}, {"data": None}):
+        tried = replace_secret(webhook, change)
+        check(tried.returncode == 0, f"{change}: {tried.stderr}")
+
+
+def replace_secret(cluster, change):
+    secret = json.loads(cluster.kubectl("get", "secret", SECRET, f"--namespace={NAMESPACE}", "--output=json").stdout)
+    for key, value in change.items():
+        secret[key] = {**secret.get(key, {}), **value} if isinstance(value, dict) else value
+    # Raw: kubectl itself would change an annotation.
+    path = f"/api/v1/namespaces/{NAMESPACE}/secrets/{SECRET}?dryRun=All"
+    return cluster.try_kubectl("replace", f"--raw={path}", "--filename=-", document=secret)
+
+
 def every_field_that_the_server_knows_is_tried(suite):
     """A newer server with a further field fails this test: it has to be decided what becomes of it."""
     schemas = json.loads(suite.cluster.kubectl("get", "--raw", "/openapi/v3/apis/admissionregistration.k8s.io/v1").stdout)["components"]["schemas"]
@@ -157,7 +184,7 @@ def its_account_cannot_change_the_policy(suite):
 
 
 def can_check_types(suite):
-    return suite.cluster.version >= FIRST_VERSION and (suite.assets / "kube-controller-manager").exists()
+    return suite.cluster.has_policies and (suite.assets / "kube-controller-manager").exists()
 
 
 def expressions_fit_the_schemas(suite):
