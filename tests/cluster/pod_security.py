@@ -199,6 +199,17 @@ def a_policy_that_names_no_digest_admits_no_redirect(suite):
     wait_for("the image is known again", lambda: server.create(genuine, held_by_policy("restricted"))[0], 30)
 
 
+def a_misspelt_standard_counts_as_restricted(suite):
+    namespace = held_by_policy("misspelt")
+    suite.cluster.kubectl("create", "--filename=-", document={"apiVersion": "v1", "kind": "Namespace",
+                                                              "metadata": {"name": namespace, "labels": {ENFORCE: "Restricted"}}})
+    suite.cluster.make_accounts(namespace, "default")
+    for what, changes in RESTRICTED.items():
+        admitted, why = suite.pods_api.create(changed(plain(), changes[0]), namespace)
+        check(admitted is None and "imds-pod-security-restricted" in why, f"{what}: {why or 'admitted'}")
+    check(suite.pods_api.create(plain(), namespace)[0], "a plain Pod is admitted")
+
+
 def can_resize(suite):
     return suite.cluster.version >= (1, 33)
 

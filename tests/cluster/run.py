@@ -217,7 +217,7 @@ class Tests:
 
     for test in (pod_security.policy_and_pod_security_admission_agree, pod_security.the_webhooks_own_pods_are_admitted,
                  pod_security.what_only_resembles_an_injected_pod_stays_out, pod_security.a_policy_that_names_no_digest_admits_no_redirect,
-                 pod_security.a_pod_that_is_there_is_held_to_the_standard_too):
+                 pod_security.a_pod_that_is_there_is_held_to_the_standard_too, pod_security.a_misspelt_standard_counts_as_restricted):
         promise_of_policy(test)
     promise.where(webhook_policy.can_check_types)(webhook_policy.expressions_fit_the_schemas)
     promise.where(pod_security.can_resize)(pod_security.an_injected_pod_can_be_resized)
