@@ -13,7 +13,7 @@ import yaml
 
 from control_plane import ADMIN_TOKEN, repository
 from injection import EXAMPLE_ROLE, INTERCEPTION, LABEL, REDIRECT, ROLE
-from pod_security_cases import ADMITTED, BASELINE, FORGED, RESTRICTED, STANDARDS, at, changed, container, in_redirect, in_spec, plain, together
+from pod_security_cases import ADMITTED, BASELINE, FORGED, RESTRICTED, SINCE, STANDARDS, at, changed, container, in_redirect, in_spec, plain, together
 from promises import check, wait_for
 
 MANIFEST = repository() / "deploy/policies/pod-security.yaml"
@@ -93,10 +93,15 @@ def check_agreement(server, pod, what, expected, oracle):
             check((admitted is not None) == (standard in expected), f"{what}, {standard}: Pod Security Admission says otherwise: {why}")
 
 
+def known(table, version):
+    """The cases that this server can tell apart."""
+    return [(what, case) for what, case in table.items() if version >= SINCE.get(what, version)]
+
+
 def policy_and_pod_security_admission_agree(suite):
     server, oracle = suite.pods_api, suite.cluster.version >= VERSION_OF_STANDARD
     for table, expected in ((BASELINE, ()), (RESTRICTED, ("baseline",)), (ADMITTED, STANDARDS)):
-        for what, changes in table.items():
+        for what, changes in known(table, suite.cluster.version):
             for number, change in enumerate(changes):
                 check_agreement(server, changed(plain(), change), f"{what} {number}", expected, oracle)
 
@@ -176,7 +181,7 @@ def what_only_resembles_an_injected_pod_stays_out(suite):
         for standard in STANDARDS:
             admitted, why = server.create(genuine, held_by_policy(standard))
             check(admitted, f"{interception}, {standard}: the same without a label: {why}")
-        for what, change in FORGED.items():
+        for what, change in known(FORGED, suite.cluster.version):
             forged = changed(genuine, change)
             # The API server itself takes it for a Pod.
             admitted, why = server.create(forged, "demo")
@@ -204,7 +209,7 @@ def a_misspelt_standard_counts_as_restricted(suite):
     suite.cluster.kubectl("create", "--filename=-", document={"apiVersion": "v1", "kind": "Namespace",
                                                               "metadata": {"name": namespace, "labels": {ENFORCE: "Restricted"}}})
     suite.cluster.make_accounts(namespace, "default")
-    for what, changes in RESTRICTED.items():
+    for what, changes in known(RESTRICTED, suite.cluster.version):
         admitted, why = suite.pods_api.create(changed(plain(), changes[0]), namespace)
         check(admitted is None and "imds-pod-security-restricted" in why, f"{what}: {why or 'admitted'}")
     check(suite.pods_api.create(plain(), namespace)[0], "a plain Pod is admitted")

@@ -4,6 +4,10 @@ import copy
 from injection import REDIRECT
 
 STANDARDS = ("baseline", "restricted")
+# Older servers drop the field, and what is left is another Pod.
+SINCE = {
+    "procMount_restricted": (1, 33), "user namespace": (1, 33), "securityContext: procMount": (1, 33), "resources: a claim": (1, 34),
+}
 
 
 def plain():
