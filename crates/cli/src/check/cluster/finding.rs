@@ -103,9 +103,9 @@ findings! {
 
     Guarded { account: String, policy: String } = Well "webhook_guarded"
         "{account} may change caBundle and nothing else of its configuration: ValidatingAdmissionPolicy {policy}";
-    Unguarded { account: String, why: String, remedy: String } = Warning "webhook_unguarded"
+    Unguarded { account: String, why: String, release: String, namespace: String, how: &'static str } = Warning "webhook_unguarded"
         "{account} may change its whole configuration, so that with a stolen token of it every object of the cluster can be read and changed: {why}"
-        mend "{remedy}";
+        mend "helm upgrade {release} deploy/chart --namespace {namespace} --reuse-values{how}";
 
     PodSecurity { interception: String } = Well "pod_security"
         "no namespace enforces a Pod Security Standard that refuses interception {interception}";

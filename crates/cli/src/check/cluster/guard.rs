@@ -22,26 +22,17 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     let view = judge.view;
     let Some(registration) = &view.registration else { return };
     let Some(account) = account(registration, judge.answers) else { return };
-    let upgrade = format!(
-        "helm upgrade {} deploy/chart --namespace {} --reuse-values",
-        registration.release,
-        registration.namespace()
-    );
+    let (release, namespace) = (registration.release.clone(), registration.namespace());
     let Some(question) = question(view.server) else {
-        return judge.found(ClusterFinding::Unguarded {
-            account,
-            why: format!("Kubernetes has policies from {FIRST} on"),
-            remedy: format!("{upgrade} --set certificates.mode=cert-manager"),
-        });
+        let why = format!("Kubernetes has policies from {FIRST} on");
+        let how = " --set certificates.mode=cert-manager";
+        return judge.found(ClusterFinding::Unguarded { account, why, release, namespace, how });
     };
     let Some(objects) = judge.items(&question) else { return };
+    let how = "    # without Helm: kubectl apply -f deploy/install-policy.yaml";
     judge.found(match guard(&account, &objects) {
         Ok(policy) => ClusterFinding::Guarded { account, policy },
-        Err(why) => ClusterFinding::Unguarded {
-            account,
-            why,
-            remedy: format!("{upgrade}    # without Helm: kubectl apply -f deploy/install-policy.yaml"),
-        },
+        Err(why) => ClusterFinding::Unguarded { account, why, release, namespace, how },
     });
 }
 
