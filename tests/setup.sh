@@ -113,6 +113,42 @@ need_prometheus() {
     rm -rf "$folder"
 }
 
+# KUBEBUILDER_ASSETS, where it is not set: etcd and the programs of Kubernetes, built from the Go modules in tests/cluster. The version of
+# Kubernetes is the one that go.mod requires. A build takes 10 minutes on 2 cores, and is kept for later runs.
+need_kubernetes() {
+    [ -z "${KUBEBUILDER_ASSETS:-}" ] || return 0
+    local modules=$PWD/tests/cluster go version minor version_package=k8s.io/component-base/version sources program pods standard
+    go=$(sed -n 's/^go //p' "$modules/kubernetes/go.mod")
+    has_go "$go" || skip "there is no Go $go or newer, which builds kube-apiserver, kubelet and etcd (tests/cluster/README.md)"
+    version=$(sed -n 's/^\tk8s.io\/kubernetes //p' "$modules/kubernetes/go.mod")
+    minor=${version#v1.} minor=${minor%%.*}
+    export KUBEBUILDER_ASSETS=$PWD/target/kubernetes/$version
+    sources=$(cat "$modules"/{kubernetes,etcd}/go.{mod,sum} "$modules/kubernetes/main.go")
+    [ "$sources" = "$(cat "$KUBEBUILDER_ASSETS/sources" 2>/dev/null)" ] && return
+    echo "building Kubernetes $version and etcd from Go modules"
+    rm -rf "$KUBEBUILDER_ASSETS"
+    # Whatever proxy, cache and flags the machine has; only the programs' own version is ours to set.
+    GOTOOLCHAIN=local go -C "$modules/kubernetes" build -trimpath -o "$KUBEBUILDER_ASSETS/kubernetes" -ldflags \
+        "-s -w -X $version_package.gitVersion=$version -X $version_package.gitMajor=1 -X $version_package.gitMinor=$minor" .
+    GOTOOLCHAIN=local go -C "$modules/etcd" build -trimpath -o "$KUBEBUILDER_ASSETS/etcd" -ldflags '-s -w' go.etcd.io/etcd/server/v3
+    for program in kube-apiserver kube-controller-manager kube-scheduler kubelet; do
+        ln -s kubernetes "$KUBEBUILDER_ASSETS/$program"
+    done
+    # The Pods that Pod Security Admission is tested with: the policies of deploy/policies are tried with them.
+    pods=$(GOTOOLCHAIN=local go -C "$modules/kubernetes" list -m -f '{{.Dir}}' k8s.io/pod-security-admission)/test/testdata
+    mkdir "$KUBEBUILDER_ASSETS/pod-security"
+    for standard in baseline restricted; do cp -r "$pods/$standard/v1.$minor" "$KUBEBUILDER_ASSETS/pod-security/$standard"; done
+    chmod -R u+w "$KUBEBUILDER_ASSETS/pod-security"
+    # Last: a build that was broken off is done again.
+    echo "$sources" >"$KUBEBUILDER_ASSETS/sources"
+}
+
+# has_go VERSION : whether `go` is there and at least this version.
+has_go() {
+    local found
+    found=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) && printf '%s\n' "go$1" "$found" | sort --check=quiet --version-sort
+}
+
 # need_npm FOLDER : its node_modules, from its package-lock.json.
 need_npm() {
     cmp -s "$1/package-lock.json" "$1/node_modules/.lock" && return
@@ -143,21 +179,11 @@ skip() {
         echo "!! $1; REQUIRE_PRIVILEGED=1: a skip is a failure" >&2
         exit 1
     fi
-    skip_even_in_ci "$1"
-}
-
-# The same for what no machine of ours has: it is said and counted, and fails nothing.
-skip_even_in_ci() {
-    skip_part "$1"
-    exit "$SKIPPED"
-}
-
-# skip_part REASON : the same for a part of a tier; what is left of it may go on.
-skip_part() {
     local tier
     tier=$(printf '%s\n' "${FUNCNAME[@]}" | sed -n 's/^tier_//p' | head -1)
     echo "!! SKIPPED $tier: $1" >&2
     echo "$tier: $1" >>"$SKIPPED_FILE"
+    exit "$SKIPPED"
 }
 
 # not_in FOLDER PROGRAM… : those of the programs that are not there, in words.

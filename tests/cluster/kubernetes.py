@@ -7,6 +7,8 @@ from promises import check, wait_for
 
 # From here on every kubelet that the server supports runs native sidecars.
 FIRST_NATIVE = (1, 32)
+# From here on the server has ValidatingAdmissionPolicies.
+FIRST_WITH_POLICIES = (1, 30)
 
 
 class Kubernetes:
@@ -23,6 +25,10 @@ class Kubernetes:
     def is_native(self):
         """Whether the sidecar is native on this server, where the settings do not say."""
         return self.version >= FIRST_NATIVE
+
+    @property
+    def has_policies(self):
+        return self.version >= FIRST_WITH_POLICIES
 
     def kubectl(self, *words, document=None, fails=False):
         """Runs kubectl, with a document (or text) on its stdin; `fails` is whether it has to."""

@@ -6,6 +6,7 @@ It moves into a network and a mount namespace of its own: nothing of this machin
 import argparse
 import contextlib
 import copy
+import functools
 import json
 import os
 import pathlib
@@ -16,6 +17,8 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True
+import pod_security
+import webhook_policy
 from control_plane import Authority, Cluster, Programs, repository
 from injection import EMULATOR, EXAMPLE_ROLE, LABEL, REDIRECT, ROLE, STATUS, VOLUME, check_injected
 from installed import NAME, NAMESPACE, SECRET
@@ -24,7 +27,10 @@ from webhooks import Webhook, adding_container
 
 MANIFESTS = repository() / "deploy/install.yaml"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+# What the webhook injects: by digest, as a policy wants it.
+IMAGE = "localhost/imds-emulator@sha256:" + 64 * "a"
 promise = Promises()
+promise_of_policy = promise.where(lambda tests: tests.cluster.has_policies)
 
 
 def pod(name=None, label="True", role=EXAMPLE_ROLE, **spec):
@@ -44,8 +50,13 @@ def pod(name=None, label="True", role=EXAMPLE_ROLE, **spec):
 class Tests:
     """What every test needs, and the tests."""
 
-    def __init__(self, cluster, webhook):
-        self.cluster, self.webhook = cluster, webhook
+    def __init__(self, cluster, webhook, assets):
+        self.cluster, self.webhook, self.assets, self.image = cluster, webhook, assets, IMAGE
+
+    @functools.cached_property
+    def pods_api(self):
+        """The API server, once the policy for Pods is enforced."""
+        return pod_security.prepare(self, IMAGE)
 
     def create(self, document, namespace="demo", *words, fails=False):
         """The API server's answer; where it fails, what it said."""
@@ -79,6 +90,12 @@ class Tests:
             ("get", "pods", "", "demo"),
         ):
             check(not self.cluster.may(NAME, NAMESPACE, *question), f"may not {' '.join(question)}")
+
+    # In force from the beginning: the webhook's certificates come and are replaced under it.
+    for test in (webhook_policy.its_account_changes_nothing_but_ca_bundle,
+                 webhook_policy.its_account_changes_nothing_but_the_data_of_its_secret,
+                 webhook_policy.every_field_that_the_server_knows_is_tried, webhook_policy.its_account_cannot_change_the_policy):
+        promise_of_policy(test)
 
     @promise
     def a_pod_is_injected_however_it_is_created(self):
@@ -198,6 +215,14 @@ class Tests:
         self.check_injected(self.create(pod("with-the-new-authority")))
         check(new in self.webhook.bundles()[0], "the new authority is trusted")
 
+    for test in (pod_security.policy_and_pod_security_admission_agree, pod_security.the_webhooks_own_pods_are_admitted,
+                 pod_security.what_only_resembles_an_injected_pod_stays_out, pod_security.a_policy_that_names_no_digest_admits_no_redirect,
+                 pod_security.a_pod_that_is_there_is_held_to_the_standard_too, pod_security.a_misspelt_standard_counts_as_restricted):
+        promise_of_policy(test)
+    promise.where(webhook_policy.can_check_types)(webhook_policy.expressions_fit_the_schemas)
+    promise.where(pod_security.can_resize)(pod_security.an_injected_pod_can_be_resized)
+    promise.where(pod_security.fixtures)(pod_security.policy_agrees_on_the_pods_that_pod_security_admission_is_tested_with)
+
 
 def comparable(document):
     """What is the user's of a Pod, as text: without what is ours, and what differs from one Pod to the next."""
@@ -250,7 +275,8 @@ def run(arguments, folder, programs):
 
         # Until it knows its own range of addresses, the API server makes no Service.
         wait_for(f"{MANIFESTS.name} is accepted", lambda: apply().returncode == 0, 30, seen=lambda: apply().stderr)
-        return Tests(cluster, Webhook(cluster, programs, arguments.webhook.resolve()))
+        webhook_policy.apply(cluster)
+        return Tests(cluster, Webhook(cluster, programs, arguments.webhook.resolve(), IMAGE), assets)
 
     return promise.keep(make_suite, programs)
 

@@ -24,10 +24,10 @@ class Webhook(Installed):
     """`imds-webhook` as the manifests have it: the Deployment's arguments, its service account, its Service's address.
 
     There is no node to run it on and no kube-proxy: it is started here, on the cluster IP of its Service, which the API
-    server connects to.
+    server connects to. It injects `image`.
     """
 
-    def __init__(self, cluster, programs, program):
+    def __init__(self, cluster, programs, program, image):
         super().__init__(cluster)
         self.programs, self.program = programs, program
         self.running = None
@@ -36,7 +36,9 @@ class Webhook(Installed):
         subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
         container = cluster.get("deployment", NAME, NAMESPACE)["spec"]["template"]["spec"]["containers"][0]
         settings = cluster.folder / "settings.yaml"
-        settings.write_text(cluster.get("configmap", NAME, NAMESPACE)["data"][settings.name])
+        text = cluster.get("configmap", NAME, NAMESPACE)["data"][settings.name]
+        check(text.count("image: localhost/imds-emulator:dev\n") == 1, f"one image is injected: {text}")
+        settings.write_text(text.replace("localhost/imds-emulator:dev", image))
         check(f"--config={SETTINGS}" in container["args"], f"the Deployment reads its settings from {SETTINGS}")
         self.arguments = [word.replace(SETTINGS, str(settings)) for word in container["args"]]
         self.arguments += [f"--listen={address}:{port}", f"--admin-listen={ADMIN.removeprefix('http://')}"]

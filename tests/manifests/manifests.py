@@ -5,6 +5,7 @@
 The chart is rendered for a matrix of values (values/*.yaml) and Kubernetes versions, 1.24 to the newest whose schemas are known.
 """
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -22,6 +23,9 @@ NEWEST = int(kubernetes_validate.latest_version().split(".")[1])
 VERSIONS = [f"1.{minor}" for minor in range(OLDEST, NEWEST + 1)]
 # Of these groups Kubernetes itself has no schemas.
 FOREIGN_GROUPS = {"cert-manager.io", "monitoring.coreos.com"}
+# From here on there are policies.
+FIRST_WITH_POLICIES = 30
+POLICY_API = "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"
 LABEL = "gkemulticloud.googleapis.com/aws-imds-emulator-enabled"
 
 failures = []
@@ -45,6 +49,7 @@ def main():
     for case in CASES:
         check(f"helm lint --strict, {case.stem}", run(helm, "lint", "--strict", CHART, "--values", case)[1])
     check_refusals(helm)
+    check_capabilities(helm)
     with tempfile.TemporaryDirectory() as folder:
         rendered = render_all(helm, pathlib.Path(folder))
         check_schemas(pathlib.Path(folder), rendered, kubectl)
@@ -92,6 +97,15 @@ def check_refusals(helm):
         check(f"an image of {', '.join(settings) or 'the defaults'} is {'refused' if refused else 'taken'}", "" if well else error or "no error")
 
 
+def check_capabilities(helm):
+    """What Helm knows of the server decides whether the policy is installed."""
+    for kinds, wanted in (([], True), (["v1/Pod"], False), (["v1/Pod", POLICY_API], True)):
+        words = [word for kind in kinds for word in ("--api-versions", kind)]
+        text, error = run(helm, "template", CHART, "--values", CASES[0].with_name("default.yaml"), "--kube-version", "1.31", *words)
+        has = "kind: ValidatingAdmissionPolicy\n" in text
+        check(f"{'a policy' if wanted else 'no policy'} where the server's kinds are {kinds or 'not known'}", error, "" if has == wanted else "it is not so")
+
+
 def render_all(helm, folder):
     """{(case, version): objects}, and a file of each in the folder."""
     rendered = {}
@@ -115,6 +129,7 @@ def check_schemas(folder, rendered, kubectl):
     kustomized = folder / "kustomized.yaml"
     kustomized.write_text(text)
     check("kubectl kustomize deploy/kustomize", error)
+    check_policy_files(folder, kubectl)
     by_kind = lambda text: sorted(f"{d['kind']} {d['metadata']['name']}" for d in yaml.safe_load_all(text) if d["kind"] != "ConfigMap")
     same = by_kind(text) == by_kind(install.read_text())
     check("the kustomize base has the objects of install.yaml", "" if same else "they differ")
@@ -124,11 +139,34 @@ def check_schemas(folder, rendered, kubectl):
         said, error = run(sys.executable, "tests/validate.py", install, kustomized, *files, "--version", version)
         check(said.strip().splitlines()[-1] if said.strip() else f"Kubernetes {version}", error)
     # That the schemas do look: a field that the oldest does not know.
-    newer = folder / f"default-{VERSIONS[-1]}.yaml"
+    newer = folder / "newer.yaml"
+    newer.write_text(yaml.safe_dump_all(d for d in rendered["default", VERSIONS[-1]] if d["kind"] == "MutatingWebhookConfiguration"))
     _, error = run(sys.executable, "tests/validate.py", newer, "--version", VERSIONS[0])
     check("matchConditions are unknown to the oldest", "" if "matchConditions" in error else f"valid: {error}")
     foreign = {d["kind"] for documents in rendered.values() for d in documents if group(d) in FOREIGN_GROUPS}
     print(f"      not validated, for want of a schema: {', '.join(sorted(foreign))}")
+
+
+def check_policy_files(folder, kubectl):
+    """What is for newer servers, in files of its own."""
+    policy, kinds = ROOT / "deploy/install-policy.yaml", ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]
+    said = [document["kind"] for document in yaml.safe_load_all(policy.read_text())]
+    check("install-policy.yaml is the policy and its binding", "" if said == kinds else f"it is {said}")
+    overlay = folder / "overlay"
+    overlay.mkdir()
+    # kustomize takes no absolute path.
+    relative = pathlib.Path(os.path.relpath(ROOT.resolve() / "deploy/kustomize", overlay.resolve()))
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
+        "resources": [str(relative)], "components": [str(relative / "policy")]}))
+    text, error = run(kubectl, "kustomize", overlay)
+    check("an overlay with the component has the policy", error, "" if all(f"\nkind: {kind}\n" in text for kind in kinds) else "it has not")
+    for version in (f"1.{minor}" for minor in range(FIRST_WITH_POLICIES, NEWEST + 1)):
+        said, error = run(sys.executable, "tests/validate.py", policy, "deploy/policies/pod-security.yaml", "--version", version)
+        check(f"policies: {said.strip().splitlines()[-1]}" if said.strip() else f"policies, Kubernetes {version}", error)
+    _, error = run(sys.executable, "tests/validate.py", policy, "--version", f"1.{FIRST_WITH_POLICIES - 1}")
+    unknown = "validatingadmissionpolicy-admissionregistration-v1.json" in error
+    check("an older server has no such API", "" if unknown else f"1.{FIRST_WITH_POLICIES - 1}: {error or 'it is valid'}")
 
 
 def check_chart(rendered):
@@ -168,6 +206,18 @@ def check_chart(rendered):
             ]
         else:
             faults.append(not {"Role", "ClusterRole", "Secret"} & {kind for kind, _ in objects} or "needs no RBAC and no Secret of its own")
+        policies = [d for d in documents if d["kind"].startswith("ValidatingAdmissionPolicy")]
+        wanted = "self-managed-certs" in arguments and int(version.split(".")[1]) >= FIRST_WITH_POLICIES
+        faults.append(bool(policies) == wanted or "the policy is there for the wrong servers or certificates")
+        if policies:
+            policy, binding = (next(d["spec"] for d in policies if has in d["spec"]) for has in ("validations", "policyName"))
+            account = f"system:serviceaccount:imds-system:{pod['spec']['serviceAccountName']}"
+            faults += [
+                [condition["expression"] for condition in policy["matchConditions"]] == [f"request.userInfo.username == '{account}'"]
+                or "the policy is about another account than the Deployment's",
+                binding == {"policyName": policies[0]["metadata"]["name"], "validationActions": ["Deny"]} or "the policy is not in force",
+                policy["failurePolicy"] == "Fail" or "an error in the policy lets everything through",
+            ]
         if lint := webhooks.get("/lint"):
             faults.append(lint["failurePolicy"] == "Ignore" or "a warning stops Pods")
             faults.append(("matchConditions" in lint) == (int(version.split(".")[1]) >= 28) or "matchConditions for the wrong servers")

@@ -62,6 +62,17 @@ true
 {{- end -}}
 {{- end }}
 
+{{- /* Whether the webhook's account is held to caBundle by a policy: where the server has the API, in Kubernetes 1.30 and later.
+`helm template` does not know which kinds a server has; there the version decides. */ -}}
+{{- define "imds.hasPolicy" -}}
+{{- $own := eq .Values.certificates.mode "own" -}}
+{{- $kindsAreKnown := .Capabilities.APIVersions.Has "v1/Pod" -}}
+{{- $has := .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy" -}}
+{{- if and $own (or $has (not $kindsAreKnown)) (semverCompare ">=1.30-0" .Capabilities.KubeVersion.Version) -}}
+true
+{{- end -}}
+{{- end }}
+
 {{- /* What the Restricted Pod Security Standard asks of a container, and a read-only root. */ -}}
 {{- define "imds.containerSecurity" -}}
 privileged: false

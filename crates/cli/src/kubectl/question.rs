@@ -13,6 +13,8 @@ pub(crate) enum Question {
     /// What the cluster calls itself in tokens.
     Issuer,
     Configurations,
+    /// `ValidatingAdmissionPolicies` and their bindings, in one list.
+    Policies,
     Namespaces,
     Namespace(String),
     /// The `providerID` of every node, a line each.
@@ -145,6 +147,11 @@ impl Question {
             Self::Configurations => {
                 words(&["get", "mutatingwebhookconfigurations.admissionregistration.k8s.io", json])
             }
+            Self::Policies => words(&[
+                "get",
+                "validatingadmissionpolicies.admissionregistration.k8s.io,validatingadmissionpolicybindings.admissionregistration.k8s.io",
+                json,
+            ]),
             Self::Namespaces => words(&["get", "namespaces", json]),
             Self::Namespace(name) => words(&["get", "namespace", name, json]),
             Self::Nodes => words(&["get", "nodes", Self::NODES]),
@@ -227,6 +234,7 @@ impl Question {
             Self::Version => "the API server's version".to_owned(),
             Self::Issuer => "the issuer of the cluster's tokens".to_owned(),
             Self::Configurations => "the MutatingWebhookConfigurations".to_owned(),
+            Self::Policies => "the ValidatingAdmissionPolicies and their bindings".to_owned(),
             Self::Namespaces => "the namespaces".to_owned(),
             Self::Namespace(name) => format!("the namespace {name}"),
             Self::Nodes => "the nodes".to_owned(),
@@ -262,6 +270,7 @@ mod tests {
             Question::Version,
             Question::Issuer,
             Question::Configurations,
+            Question::Policies,
             Question::Namespaces,
             Question::Namespace(text()),
             Question::Nodes,
@@ -289,6 +298,7 @@ mod tests {
                 | Question::Version
                 | Question::Issuer
                 | Question::Configurations
+                | Question::Policies
                 | Question::Namespaces
                 | Question::Namespace(_)
                 | Question::Nodes

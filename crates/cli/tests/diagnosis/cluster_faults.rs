@@ -26,8 +26,15 @@ pub fn for_a_transcript() -> Recording {
 }
 
 pub fn faults() -> Vec<Fault> {
-    let mut faults =
-        vec![fault("server_old", "a cluster of Kubernetes 1.20", Recording::old_cluster(), |_| {})];
+    let mut faults = vec![
+        fault("server_old", "a cluster of Kubernetes 1.20", Recording::old_cluster(), |_| {}),
+        fault(
+            "webhook_unguarded",
+            "a Kubernetes that has no policies, and a webhook that keeps its own certificates",
+            Recording::cluster(),
+            |cluster| cluster.edit("get --raw /version", |version| version["gitVersion"] = json!("v1.29.6")),
+        ),
+    ];
     let mut add = |word, what, put: fn(&mut Recording)| {
         faults.push(fault(word, what, Recording::cluster(), put));
     };
@@ -36,6 +43,7 @@ pub fn faults() -> Vec<Fault> {
     admission(&mut add);
     replicas(&mut add);
     certificate(&mut add);
+    guard(&mut add);
     namespaces_and_pods(&mut add);
     faults.push(Fault {
         what: "`check -n nosuchns`, and there is no such namespace",
@@ -371,6 +379,26 @@ fn emulator_of_first(list: &mut Value) -> &mut Value {
 fn enforce(cluster: &mut Recording, standard: &str) {
     cluster.edit("get namespaces", |list| {
         item(list, "imds-test")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = json!(standard);
+    });
+}
+
+const POLICIES: &str = "get validatingadmissionpolicies";
+
+fn guard(add: Add<'_>) {
+    add("webhook_unguarded", "no policy limits the webhook's account to `caBundle`", |cluster| {
+        cluster.edit(POLICIES, |list| list["items"] = json!([]));
+    });
+    add("webhook_unguarded", "the policy is about an account of another name", |cluster| {
+        cluster.replace(POLICIES, "imds-system:imds-webhook'", "imds-system:another'");
+    });
+    add("webhook_unguarded", "the policy without its binding", |cluster| {
+        cluster.edit(POLICIES, |list| list["items"].as_array_mut().unwrap().truncate(1));
+    });
+    add("webhook_unguarded", "a binding that warns and does not deny", |cluster| {
+        cluster.edit(POLICIES, |list| list["items"][1]["spec"]["validationActions"] = json!(["Warn"]));
+    });
+    add("webhook_unguarded", "a policy whose errors let everything through", |cluster| {
+        cluster.edit(POLICIES, |list| list["items"][0]["spec"]["failurePolicy"] = json!("Ignore"));
     });
 }
 

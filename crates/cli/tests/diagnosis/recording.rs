@@ -70,6 +70,7 @@ impl Recording {
             }
         });
         cluster.certificate_ends_in(Duration::from_hours(61 * 24 + 1));
+        cluster.0.extend(Self::read("policies.json").0);
         cluster
     }
 

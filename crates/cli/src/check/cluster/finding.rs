@@ -102,6 +102,12 @@ findings! {
         "caBundle of MutatingWebhookConfiguration {configuration} does not have the authority that is in the Secret {secret}"
         mend "kubectl logs deployment/{name} --namespace {namespace} --tail=20    # certificates.mode own: puts it right within a minute";
 
+    Guarded { account: String, policy: String } = Well "webhook_guarded"
+        "{account} may change caBundle and nothing else of its configuration: ValidatingAdmissionPolicy {policy}";
+    Unguarded { account: String, why: String, release: String, namespace: String, how: &'static str } = Warning "webhook_unguarded"
+        "{account} may change its whole configuration, so that with a stolen token of it every object of the cluster can be read and changed: {why}"
+        mend "helm upgrade {release} deploy/chart --namespace {namespace} --reuse-values{how}";
+
     PodSecurity { interception: String } = Well "pod_security"
         "no namespace enforces a Pod Security Standard that refuses interception {interception}";
     PodSecurityEnforced { namespaces: String, interception: String, annotation: &'static str } = Warning "pod_security_enforced"

@@ -4,6 +4,7 @@ mod admission;
 mod certificate;
 mod clouds;
 pub(super) mod finding;
+mod guard;
 mod namespaces;
 mod pods;
 mod refused;
@@ -60,6 +61,7 @@ pub(super) fn plan(namespace: Option<&str>, answers: &Answers) -> Vec<Question> 
         }
         questions.extend(replicas::questions(registration, answers));
         questions.extend(certificate::questions(registration, answers));
+        questions.extend(guard::question(view.server));
     }
     questions
 }
@@ -89,6 +91,7 @@ pub(super) fn judge(namespace: Option<&str>, answers: &Answers, now: SystemTime)
     let admitted = admission::judge(&mut judge);
     replicas::judge(&mut judge);
     certificate::judge(&mut judge);
+    guard::judge(&mut judge);
     let interception = admitted.as_ref().map_or_else(Interception::default, |admitted| admitted.interception);
     clouds::judge(&mut judge, interception);
     if view.is_absent {
