@@ -67,7 +67,7 @@ def start(pod, text):
         name = container["name"]
         pod.start(name)
         if container.get("restartPolicy") == "Always":
-            wait_until(f"{name} has started", lambda: is_well(pod, container["startupProbe"]), seen=lambda: pod.log(name))
+            wait_until(f"{name} has started", lambda: is_well(pod, name, container["startupProbe"]), seen=lambda: pod.log(name))
         elif code := pod.wait(name):
             raise RuntimeError(f"{name} ended with {code}:\n{pod.log(name)}")
     for container in spec["containers"]:
@@ -85,18 +85,9 @@ def set_sysctl(pod, name, value):
         raise RuntimeError(f"sysctl {name}: {done.stderr}")
 
 
-def is_well(pod, probe):
-    """Whether an HTTP probe says yes."""
-    try:
-        status, _ = ask(pod, probe)
-    except OSError:
-        return False
-    return status == 200
-
-
-def ask(pod, probe):
-    """What an HTTP probe is answered: status and body. Asked from the host, as kubelet does."""
-    return get(f"http://{pod.address}:{probe['httpGet']['port']}{probe['httpGet']['path']}")
+def is_well(pod, name, probe):
+    """Whether a container's probe, which is a command in it, says yes."""
+    return pod.exec(name, *probe["exec"]["command"]).returncode == 0
 
 
 def get(url):

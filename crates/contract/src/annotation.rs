@@ -34,8 +34,14 @@ pub const METADATA: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-metad
 /// Further roles to assume after the first, in order (role chaining).
 pub const ASSUME_ROLE_ARNS: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-assume-role-arns";
 
+/// Whether the Pod's other containers start without credentials: [`Start`](crate::Start).
+pub const START: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-start";
+
 /// The CPU request of the injected containers, a Kubernetes quantity.
 pub const CPU_REQUEST: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-cpu-request";
+
+/// The CPU limit of the injected containers, a Kubernetes quantity, or `none`.
+pub const CPU_LIMIT: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-cpu-limit";
 
 /// The memory request of the injected containers, a Kubernetes quantity.
 pub const MEMORY_REQUEST: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-memory-request";
@@ -47,7 +53,7 @@ pub const MEMORY_LIMIT: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-m
 pub const STATUS: &str = "gkemulticloud.googleapis.com/aws-imds-emulator-status";
 
 /// Every annotation of ours: those that a user writes, then [`STATUS`].
-pub const ALL: [&str; 12] = [
+pub const ALL: [&str; 14] = [
     ROLE_ARN,
     REGION,
     HTTP_TOKENS,
@@ -56,7 +62,9 @@ pub const ALL: [&str; 12] = [
     INTERCEPTION,
     METADATA,
     ASSUME_ROLE_ARNS,
+    START,
     CPU_REQUEST,
+    CPU_LIMIT,
     MEMORY_REQUEST,
     MEMORY_LIMIT,
     STATUS,

@@ -27,6 +27,8 @@ pub const HOP_LIMIT: &str = "IMDS_HOP_LIMIT";
 pub const LISTEN: &str = "IMDS_LISTEN";
 /// `--admin-listen`.
 pub const ADMIN_LISTEN: &str = "IMDS_ADMIN_LISTEN";
+/// `--start`.
+pub const START: &str = "IMDS_START";
 /// `--start-timeout`, in seconds.
 pub const START_TIMEOUT: &str = "IMDS_START_TIMEOUT";
 /// `--grace-period`, in seconds.

@@ -12,9 +12,9 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -23,9 +23,9 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::crowd::Crowd;
 use crate::shutdown::Shutdown;
@@ -53,13 +53,28 @@ pub struct Limits {
     pub head_time: Duration,
     /// The longest head of a request, in bytes (at least 8192: hyper's least).
     pub head_bytes: usize,
+    /// Whether the CPU time that clients can cause is bounded; see [`Limits::ADMIN`].
+    pub is_bounded: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 512, head_time: Duration::from_secs(15), head_bytes: 8 * 1024 }
+        Self { connections: 512, head_time: Duration::from_secs(15), head_bytes: 8 * 1024, is_bounded: false }
     }
 }
+
+impl Limits {
+    /// For a page of health and metrics that strangers reach, beside a service that must not become slow by them: one request
+    /// a connection, [`BOUNDED_RATE`] connections a second, and a look at what came on each every [`BOUNDED_PAUSE`].
+    pub const ADMIN: Self =
+        Self { connections: 32, head_time: Duration::from_secs(2), head_bytes: 8 * 1024, is_bounded: true };
+}
+
+/// Connections a second that are accepted where it is bounded. Others wait in the kernel's queue, or are not let into it.
+const BOUNDED_RATE: u32 = 20;
+
+/// From one read of a connection to the next, where it is bounded: nobody can have a read for each byte that they send.
+const BOUNDED_PAUSE: Duration = Duration::from_millis(20);
 
 /// Who reaches a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,14 +198,29 @@ where
     let stop = shutdown.clone();
     let connect =
         move |stream, finish| http1_connection(stream, limits, handle.clone(), finish, stop.clone());
-    accept(listeners, limits.connections, connect, shutdown).await;
+    let pause = if limits.is_bounded { Duration::from_secs(1) / BOUNDED_RATE } else { Duration::ZERO };
+    accept_paced(listeners, limits.connections, pause, connect, shutdown).await;
 }
 
 /// Accepts connections, at most so many at once, and runs what `connect` makes of each, until `shutdown`; then waits a
 /// moment for those that are open. A connection is told to finish what is being answered, and to end, by the `Shutdown`
 /// that it is given: at the end, and when there are too many.
-pub async fn accept<C, F>(listeners: Vec<TcpListener>, most: usize, connect: C, mut shutdown: Shutdown)
+pub async fn accept<C, F>(listeners: Vec<TcpListener>, most: usize, connect: C, shutdown: Shutdown)
 where
+    C: Fn(TcpStream, Shutdown) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    accept_paced(listeners, most, Duration::ZERO, connect, shutdown).await;
+}
+
+/// The same, with a pause after each connection.
+async fn accept_paced<C, F>(
+    listeners: Vec<TcpListener>,
+    most: usize,
+    pause: Duration,
+    connect: C,
+    mut shutdown: Shutdown,
+) where
     C: Fn(TcpStream, Shutdown) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
@@ -207,6 +237,12 @@ where
                 backoff = Duration::ZERO;
                 crowd.make_room().await;
                 crowd.add(|finish| connect(stream, finish));
+                if !pause.is_zero() {
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = shutdown.started() => break,
+                    }
+                }
             }
             Err(error) => {
                 // Out of descriptors or memory: once a series, not once a try.
@@ -290,7 +326,55 @@ async fn http1_connection<H, F>(
         () = shutdown.started() => return,
     }
     // Boxed: what waits is smaller by it.
-    Box::pin(http1(stream, limits, handle, finish)).await;
+    if limits.is_bounded {
+        Box::pin(http1(Paced::new(stream), limits, handle, finish)).await;
+    } else {
+        Box::pin(http1(stream, limits, handle, finish)).await;
+    }
+}
+
+/// A stream that is read once in [`BOUNDED_PAUSE`] at most.
+struct Paced {
+    stream: TcpStream,
+    next: Pin<Box<Sleep>>,
+}
+
+impl Paced {
+    fn new(stream: TcpStream) -> Self {
+        Self { stream, next: Box::pin(tokio::time::sleep(Duration::ZERO)) }
+    }
+}
+
+impl AsyncRead for Paced {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.next.as_mut().poll(context));
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        let next = Instant::now() + BOUNDED_PAUSE;
+        self.next.as_mut().reset(next);
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for Paced {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }
 
 /// Serves HTTP/1 on a stream, until it is told to finish.
@@ -317,6 +401,7 @@ where
             // An answer is written at once: nobody need look meanwhile whether the client has gone, for which hyper would take
             // a new buffer for each request.
             .half_close(true)
+            .keep_alive(!limits.is_bounded)
             .max_buf_size(limits.head_bytes)
             .serve_connection(TokioIo::new(stream), service)
     );

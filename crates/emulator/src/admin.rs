@@ -7,11 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
+use imds_contract::Start;
 use imds_daemon::admin::{self, Page};
 
 use crate::clock::{Clock, Now};
 use crate::metrics::Metrics;
 use crate::refresh::View;
+
+/// The page that says whether the Pod's other containers may start. IMDS's own listeners have it too.
+pub const STARTED: &str = "/startupz";
 
 /// What the admin listener knows.
 #[derive(Debug)]
@@ -23,8 +27,10 @@ pub struct Admin<C> {
     /// The clock.
     pub clock: C,
     /// When the process started.
-    pub start: Now,
-    /// How long the Pod's other containers are held back at most.
+    pub started: Now,
+    /// Whether the Pod's other containers start without credentials.
+    pub start: Start,
+    /// How long they are held back at most, where they do.
     pub start_timeout: Duration,
 }
 
@@ -35,7 +41,7 @@ impl<C: Clock> Admin<C> {
         admin::respond(request, "/livez /readyz /startupz /metrics", |path| match path {
             "/livez" => Some(Page::Health { well: true, text: "alive\n".to_owned() }),
             "/readyz" => Some(self.health(now, false)),
-            "/startupz" => Some(self.health(now, true)),
+            STARTED => Some(self.health(now, true)),
             "/metrics" => Some(Page::Metrics(self.metrics.render(&self.view.state(), now))),
             _ => None,
         })
@@ -45,7 +51,7 @@ impl<C: Clock> Admin<C> {
     fn health(&self, now: Now, starting: bool) -> Page {
         let state = self.view.state();
         let left = state.credentials.as_ref().map(|held| held.remaining(now));
-        let waited = now.boot.saturating_sub(self.start.boot);
+        let waited = now.boot.saturating_sub(self.started.boot);
         let (well, mut text) = match left {
             Some(left) if !left.is_zero() => {
                 (true, format!("ready: credentials are valid for {} s\n", left.as_secs()))
@@ -53,7 +59,7 @@ impl<C: Clock> Admin<C> {
             // Once started, always started: what happens later is /readyz's affair.
             Some(_) if starting => (true, "started; the credentials have expired since\n".to_owned()),
             Some(_) => (false, "not ready: the credentials have expired\n".to_owned()),
-            None if starting && waited >= self.start_timeout => {
+            None if starting && self.start == Start::Always && waited >= self.start_timeout => {
                 (true, format!("started without credentials after {} s\n", waited.as_secs()))
             }
             None => (false, "not ready: no credentials yet\n".to_owned()),

@@ -15,7 +15,7 @@ use std::time::Duration;
 use imds_contract::environment::{self, Environment};
 use imds_contract::{
     AllowedHosts, HopLimit, HttpTokens, Metadata, Region, RoleArn, RoleChain, Seconds, SessionDuration,
-    SessionName, address,
+    SessionName, Start, address,
 };
 use imds_sts::Client;
 use log::LevelFilter;
@@ -25,8 +25,15 @@ use crate::imds::Facts;
 use reader::{Address, Level, Reader, Switch, Word};
 use settings::{
     ADMIN_LISTEN, ALLOWED_HOSTS, ASSUME_ROLE_ARNS, AUTHORIZATION_FILE, GRACE_PERIOD, HOP_LIMIT, HTTP_TOKENS,
-    LISTEN, LOG_LEVEL, METADATA, REGION, ROLE_ARN, SESSION_DURATION, SESSION_NAME, START_TIMEOUT, TOKEN_FILE,
+    LISTEN, LOG_LEVEL, METADATA, REGION, ROLE_ARN, SESSION_DURATION, SESSION_NAME, START, START_TIMEOUT,
+    TOKEN_FILE,
 };
+
+/// How long the other containers are held back by default.
+const DEFAULT_START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much longer `--wait` waits than the emulator itself holds the Pod back.
+const WAIT_SLACK: Duration = Duration::from_secs(10);
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -68,7 +75,9 @@ pub struct Config {
     pub allowed_hosts: Option<AllowedHosts>,
     /// The IP hop limit of IMDS's answers; `None`: the system's.
     pub hop_limit: Option<HopLimit>,
-    /// How long `/startupz` holds the other containers back at most.
+    /// Whether the other containers start without credentials.
+    pub start: Start,
+    /// How long `/startupz` holds the other containers back at most, where they start without credentials.
     pub start_timeout: Duration,
     /// How long to go on serving after the first signal to stop.
     pub grace_period: Duration,
@@ -83,10 +92,10 @@ pub struct Config {
 /// The settings of `--wait`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct WaitConfig {
-    /// The port of the admin listener, on loopback.
-    pub admin: SocketAddr,
-    /// How long to wait: a little more than the emulator itself would.
-    pub timeout: Duration,
+    /// Where the emulator serves IMDS.
+    pub imds: SocketAddr,
+    /// How long to wait; `None`: until it has started.
+    pub timeout: Option<Duration>,
 }
 
 /// Wrong settings, all of them.
@@ -116,7 +125,7 @@ pub fn parse(
         Some(Switch::Version) => {
             return Ok(Command::Print(format!("imds-emulator {}\n", env!("CARGO_PKG_VERSION"))));
         }
-        Some(Switch::Wait) => return reader.wait_config().map(Command::Wait),
+        Some(Switch::Wait(seconds)) => return reader.wait_config(seconds).map(Command::Wait),
         None => {}
     }
     reader.config().map(|config| Command::Run(Box::new(config)))
@@ -139,6 +148,7 @@ impl Reader<'_> {
         let authorization_file = self.optional(&AUTHORIZATION_FILE);
         let allowed_hosts = self.optional(&ALLOWED_HOSTS);
         let hop_limit = self.optional(&HOP_LIMIT);
+        let start = self.optional(&START).unwrap_or_default();
         let start_timeout = self.optional::<Seconds>(&START_TIMEOUT);
         let grace_period = self.optional::<Seconds>(&GRACE_PERIOD);
         let log_level = self.optional::<Level>(&LOG_LEVEL);
@@ -159,7 +169,8 @@ impl Reader<'_> {
                 authorization_file,
                 allowed_hosts,
                 hop_limit,
-                start_timeout: start_timeout.map_or(Duration::from_secs(30), Duration::from),
+                start,
+                start_timeout: start_timeout.map_or(DEFAULT_START_TIMEOUT, Duration::from),
                 grace_period: grace_period.map_or(Duration::from_secs(20), Duration::from),
                 log_level: log_level.map_or(LevelFilter::Info, |level| level.0),
                 explain: ExplainCommand::of(self.environment),
@@ -169,15 +180,22 @@ impl Reader<'_> {
         }
     }
 
-    fn wait_config(mut self) -> Result<WaitConfig, Problems> {
-        let admin = self.optional::<Address>(&ADMIN_LISTEN).map(|address| address.0);
-        let admin = admin.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], address::ADMIN_PORT)));
-        let start_timeout =
-            self.optional::<Seconds>(&START_TIMEOUT).map_or(Duration::from_secs(30), Duration::from);
+    fn wait_config(mut self, seconds: Option<Seconds>) -> Result<WaitConfig, Problems> {
+        let imds = self.addresses(&LISTEN).first().copied();
+        let start: Start = self.optional(&START).unwrap_or_default();
+        let start_timeout = self.optional::<Seconds>(&START_TIMEOUT);
         if !self.problems.is_empty() {
             return Err(Problems(self.problems));
         }
-        Ok(WaitConfig { admin, timeout: start_timeout + Duration::from_secs(10) })
+        let timeout = match (seconds, start) {
+            (Some(seconds), _) => Some(seconds.into()),
+            (None, Start::WithCredentials) => None,
+            (None, Start::Always) => {
+                Some(start_timeout.map_or(DEFAULT_START_TIMEOUT, Duration::from) + WAIT_SLACK)
+            }
+        };
+        let imds = imds.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, address::EMULATOR_PORT).into());
+        Ok(WaitConfig { imds, timeout })
     }
 
     fn role_chain(&mut self, role_arn: Option<&RoleArn>, session_duration: SessionDuration) -> RoleChain {

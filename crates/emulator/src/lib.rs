@@ -20,31 +20,28 @@ pub mod refresh;
 pub mod schedule;
 pub mod token;
 pub mod wait;
+pub mod watchdog;
 
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use imds_contract::{HopLimit, SessionDuration, address};
 use imds_daemon::server::{self, Limits, Reach};
 use imds_daemon::shutdown::{Shutdown, Signals};
 use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
-use clock::{Clock as _, SystemClock};
+use clock::{Clock, SystemClock};
 use config::Config;
 use exchange::StsExchange;
 
-/// The admin listener serves the kubelet and one or two scrapers.
-const ADMIN_LIMITS: Limits =
-    Limits { connections: 32, head_time: Duration::from_secs(15), head_bytes: 8 * 1024 };
-
 /// Descriptors that no client of IMDS gets: those of the admin listener's clients, and what the program itself has open, in
 /// an exchange with STS above all.
-const OWN_DESCRIPTORS: u64 = ADMIN_LIMITS.connections as u64 + 24;
+const OWN_DESCRIPTORS: u64 = Limits::ADMIN.connections as u64 + 24;
 
 /// Where descriptors are scarcer than that.
 const LEAST_CONNECTIONS: u64 = 8;
@@ -60,6 +57,8 @@ pub enum Error {
     Random,
     /// The signals that end the program could not be caught.
     Signals(io::Error),
+    /// The thread that watches over the event loop could not be started.
+    Watchdog(io::Error),
     /// A part of the program ended that never should: it is better started anew.
     Ended(&'static str),
 }
@@ -71,6 +70,7 @@ impl fmt::Display for Error {
             Self::Authorization(path, error) => write!(f, "can't use {}: {error}", path.display()),
             Self::Random => f.write_str("can't get random bytes from the system"),
             Self::Signals(error) => write!(f, "can't catch signals: {error}"),
+            Self::Watchdog(error) => write!(f, "can't start the watchdog's thread: {error}"),
             Self::Ended(part) => write!(f, "{part} has ended: this is a bug"),
         }
     }
@@ -95,6 +95,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
         authorization_file,
         allowed_hosts,
         hop_limit,
+        start,
         start_timeout,
         grace_period,
         log_level: _,
@@ -102,7 +103,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
         sts,
     } = config;
     let clock = SystemClock;
-    let start = clock.now();
+    let started = clock.now();
     let mut signals = Signals::new().map_err(Error::Signals)?;
     let listeners = bind_imds(listen, hop_limit)?;
     let authorization = authorization_file.map(|path| authorization(&path)).transpose()?;
@@ -125,13 +126,13 @@ pub async fn run(config: Config) -> Result<(), Error> {
         );
     }
 
-    let metrics = Arc::new(metrics::Metrics::new(start.wall));
+    let metrics = Arc::new(metrics::Metrics::new(started.wall));
     let (publisher, view) = refresh::channel();
     let (stop, shutdown) = Shutdown::channel();
     let tokens = token::TokenKey::generate().map_err(|_| Error::Random)?;
     let imds = Arc::new(http::Service {
         imds: imds::Imds {
-            metadata: imds::Tree::new(metadata, &facts, &served_role, start.wall),
+            metadata: imds::Tree::new(metadata, &facts, &served_role, started.wall),
             role: served_role,
             http_tokens,
             tokens,
@@ -142,7 +143,8 @@ pub async fn run(config: Config) -> Result<(), Error> {
         metrics: Arc::clone(&metrics),
         clock,
     });
-    let admin = Arc::new(admin::Admin { view, metrics: Arc::clone(&metrics), clock, start, start_timeout });
+    let admin =
+        Arc::new(admin::Admin { view, metrics: Arc::clone(&metrics), clock, started, start, start_timeout });
     let exchange = StsExchange {
         client: sts,
         role_arn,
@@ -154,19 +156,10 @@ pub async fn run(config: Config) -> Result<(), Error> {
         clock,
     };
 
+    watchdog::start().map_err(Error::Watchdog)?;
     let mut refreshing =
         tokio::spawn(refresh::run(exchange, session_duration.into(), clock, metrics, publisher));
-    let mut serving = tokio::task::JoinSet::new();
-    let handle = move |request| {
-        let imds = Arc::clone(&imds);
-        async move { imds.respond(request).await }
-    };
-    serving.spawn(server::serve(listeners, imds_limits(), handle, shutdown.clone()));
-    let handle = move |request| {
-        let admin = Arc::clone(&admin);
-        async move { admin.respond(&request) }
-    };
-    serving.spawn(server::serve(vec![admin_listener], ADMIN_LIMITS, handle, shutdown));
+    let mut serving = serve(imds, listeners, admin, admin_listener, &shutdown);
 
     tokio::select! {
         () = signals.told(grace_period) => {}
@@ -179,6 +172,36 @@ pub async fn run(config: Config) -> Result<(), Error> {
     refreshing.abort();
     log::info!("stopped");
     Ok(())
+}
+
+/// Starts to answer on the listeners.
+fn serve<C: Clock>(
+    imds: Arc<http::Service<C>>,
+    listeners: Vec<TcpListener>,
+    admin: Arc<admin::Admin<C>>,
+    admin_listener: TcpListener,
+    shutdown: &Shutdown,
+) -> JoinSet<()> {
+    let mut serving = JoinSet::new();
+    let gate = Arc::clone(&admin);
+    let handle = move |request: ::http::Request<_>| {
+        let (imds, gate) = (Arc::clone(&imds), Arc::clone(&gate));
+        async move {
+            // The gate that holds the other containers back asks here: strangers can keep the admin listener from answering.
+            if request.uri().path() == admin::STARTED {
+                gate.respond(&request)
+            } else {
+                imds.respond(request).await
+            }
+        }
+    };
+    serving.spawn(server::serve(listeners, imds_limits(), handle, shutdown.clone()));
+    let handle = move |request| {
+        let admin = Arc::clone(&admin);
+        async move { admin.respond(&request) }
+    };
+    serving.spawn(server::serve(vec![admin_listener], Limits::ADMIN, handle, shutdown.clone()));
+    serving
 }
 
 /// As many connections as the limit of open files allows, so that no client's connections keep the token file closed.

@@ -28,8 +28,6 @@ pub struct Container {
     pub(crate) env: Vec<EnvVar>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) startup_probe: Option<Probe>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) liveness_probe: Option<Probe>,
     pub(crate) security_context: SecurityContext,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) volume_mounts: Vec<VolumeMount>,
@@ -101,20 +99,14 @@ pub(crate) struct Exec {
     pub(crate) command: [&'static str; 2],
 }
 
-/// A probe by HTTP.
+/// A probe by a command in the container.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Probe {
-    pub(crate) http_get: HttpGet,
+    pub(crate) exec: Exec,
     pub(crate) period_seconds: u32,
     pub(crate) timeout_seconds: u32,
     pub(crate) failure_threshold: u32,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct HttpGet {
-    pub(crate) path: &'static str,
-    pub(crate) port: u16,
 }
 
 /// Every field is set, but those that older servers don't know.

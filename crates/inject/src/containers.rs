@@ -2,12 +2,12 @@
 //!
 //! Every field that bears on security is set, so that no default of the Pod's own `securityContext` changes it.
 
-use imds_contract::{Interception, Metadata, Seconds, address, environment, pod};
+use imds_contract::{Interception, Metadata, Seconds, Start, address, environment, pod};
 use serde_json::{Value, json};
 
 use crate::container::{
-    Capabilities, Container, EnvVar, Exec, Handler, HttpGet, Lifecycle, Probe, Profile, SecurityContext,
-    Text, VolumeMount,
+    Capabilities, Container, EnvVar, Exec, Handler, Lifecycle, Probe, Profile, SecurityContext, Text,
+    VolumeMount,
 };
 use crate::pod::PodView;
 use crate::session_name::Variable;
@@ -20,12 +20,19 @@ const BEFORE_THE_KILL: u64 = 5;
 /// A native sidecar is stopped after the user's containers have ended: nobody is left to serve.
 const NATIVE_GRACE_PERIOD: u64 = 1;
 
+/// kubelet writes the output of a startup probe that fails into the Pod's events, once so often, in seconds.
+const STARTUP_PROBE: &str = "--wait=8";
+const STARTUP_PROBE_TIMEOUT: u32 = 10;
+
 /// How long the emulator's own start timeout is by default, in seconds (its `--start-timeout`).
 const START_TIMEOUT: u32 = 30;
 
-/// kubelet kills a sidecar that has not started in time; the emulator, whose `/startupz` says yes after its own timeout,
-/// must always be faster. In seconds.
+/// kubelet kills a sidecar that has not started in time; the emulator, which lets the Pod start after its own timeout, must
+/// always be faster. In probes, of which each takes a second at least.
 const START_SLACK: u32 = 30;
+
+/// Kubernetes' greatest: kubelet never kills an emulator that waits for credentials, which would only delay them.
+const NEVER: u32 = i32::MAX.unsigned_abs();
 
 /// The init container that puts the interception in place; none for `endpoint`, which intercepts nothing.
 pub(crate) fn redirect(settings: &Settings, wishes: &Wishes, pod: PodView<'_>) -> Option<Container> {
@@ -77,9 +84,9 @@ pub(crate) fn emulator(
         restart_policy,
         lifecycle,
         env: emulator_env(settings, wishes, Seconds::at_most(grace_period), session_name),
-        // No readiness probe: an STS that is down must not take the Pod out of its Services.
-        startup_probe: Some(probe("/startupz", 1, start_timeout(settings) + START_SLACK)),
-        liveness_probe: Some(probe("/livez", 10, 3)),
+        // No readiness probe: an STS that is down must not take the Pod out of its Services. No liveness probe, and none over
+        // the network: strangers could have the emulator killed (docs/adr/0020). It watches over itself.
+        startup_probe: (form == SidecarForm::Native).then(|| startup_probe(settings, wishes.start)),
         volume_mounts: [token].into_iter().chain(authorization).collect(),
         ..container(pod::EMULATOR_CONTAINER, pod::EMULATOR_COMMAND, security_context, settings, wishes)
     }
@@ -154,7 +161,6 @@ fn container(
         env: Vec::new(),
         resources: wishes.resources.clone(),
         startup_probe: None,
-        liveness_probe: None,
         security_context,
         volume_mounts: Vec::new(),
         // What the program said last is in `kubectl describe pod`.
@@ -206,6 +212,9 @@ fn emulator_env(
     if wishes.container_endpoint() {
         env.push(EnvVar::new(environment::AUTHORIZATION_FILE, authorization_file()));
     }
+    if wishes.start == Start::WithCredentials {
+        env.push(EnvVar::new(environment::START, wishes.start.as_str()));
+    }
     env.push(EnvVar::new(environment::GRACE_PERIOD, grace_period.to_string()));
     if wishes.interception == Interception::Address {
         let (ipv4, ipv6, port) = (address::IMDS_IPV4, address::IMDS_IPV6, address::IMDS_PORT);
@@ -240,7 +249,14 @@ pub(crate) fn literal(value: &str) -> String {
     value.replace('$', "$$")
 }
 
-fn probe(path: &'static str, period_seconds: u32, failure_threshold: u32) -> Probe {
-    let http_get = HttpGet { path, port: address::ADMIN_PORT };
-    Probe { http_get, period_seconds, timeout_seconds: 2, failure_threshold }
+fn startup_probe(settings: &Settings, start: Start) -> Probe {
+    Probe {
+        exec: Exec { command: [pod::EMULATOR_COMMAND, STARTUP_PROBE] },
+        period_seconds: 1,
+        timeout_seconds: STARTUP_PROBE_TIMEOUT,
+        failure_threshold: match start {
+            Start::Always => start_timeout(settings) + START_SLACK,
+            Start::WithCredentials => NEVER,
+        },
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use imds_contract::{
-    Interception, Metadata, RoleArn, RoleChain, SessionDuration, annotation, environment, pod,
+    Interception, Metadata, RoleArn, RoleChain, SessionDuration, Start, annotation, environment, pod,
 };
 use serde_json::Value;
 
@@ -108,7 +108,9 @@ impl<'a> Injected<'a> {
             self.check(annotation, self.variable(variable).or(Some("")))?;
         }
         let metadata = self.variable(environment::METADATA).unwrap_or(Metadata::Credentials.as_str());
-        self.check(annotation::METADATA, Some(metadata))
+        self.check(annotation::METADATA, Some(metadata))?;
+        let start = self.variable(environment::START).unwrap_or(Start::Always.as_str());
+        self.check(annotation::START, Some(start))
     }
 
     fn check(&self, annotation: &'static str, injected: Option<&str>) -> Result<(), Reason> {

@@ -166,6 +166,13 @@ impl<'a> PodView<'a> {
         }
     }
 
+    /// Whether each of its containers has a CPU limit.
+    pub(crate) fn is_cpu_limited(self) -> bool {
+        let limit =
+            |container: &Value| at(container, "/resources/limits/cpu").is_some_and(|limit| !limit.is_null());
+        !self.containers.is_empty() && self.all_containers().all(limit)
+    }
+
     /// Whether its quality-of-service class comes from its containers and is Guaranteed: each has limits for CPU and memory,
     /// and requests that equal them or are left to be set to them. Source: Kubernetes, "Pod Quality of Service Classes".
     fn is_guaranteed(self) -> bool {

@@ -1,6 +1,7 @@
 //! CPU and memory of the injected containers.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use imds_contract::{Invalid, annotation};
 use serde::de::{Deserialize, Deserializer, Error};
@@ -13,6 +14,10 @@ pub(crate) const COMPUTE: [&str; 2] = ["cpu", "memory"];
 
 /// What a quota may ask for besides.
 const EPHEMERAL_STORAGE: &str = "ephemeral-storage";
+
+/// The CPU limit in a Pod whose other containers all have one, where nothing else is asked for: such a namespace may have a quota
+/// on CPU limits, and a Pod that is limited as a whole is to stay so. It allows 10 ms in every 100, of which a start takes 4.
+const CPU_LIMIT: &str = "100m";
 
 /// In bytes: 8 MiB, several times what the emulator needs; a container that is killed at its start explains nothing.
 const LEAST_MEMORY: f64 = 8.0 * 1024.0 * 1024.0;
@@ -28,17 +33,14 @@ pub struct Resources {
 }
 
 impl Default for Resources {
-    /// A few times what the emulator was measured to use: under 1 MiB idle and 16 KiB a connection; 4 ms of CPU to start, of
-    /// the 10 ms that 100m allows in every 100 ms. All four are set, because a `ResourceQuota` on any of them refuses a Pod
-    /// with a container that lacks it.
+    /// A few times what the emulator was measured to use: under 1 MiB idle and 16 KiB a connection. A `ResourceQuota` on any of
+    /// these refuses a Pod with a container that lacks it. No CPU limit: the kernel would stop the emulator for most of each 100 ms
+    /// when clients ask much, and answers would be late; but see [`CPU_LIMIT`].
     fn default() -> Self {
-        let list = |entries: [(&str, &str); 2]| {
+        let list = |entries: &[(&str, &str)]| {
             entries.iter().filter_map(|(name, text)| Some(((*name).to_owned(), text.parse().ok()?))).collect()
         };
-        Self {
-            requests: list([("cpu", "5m"), ("memory", "16Mi")]),
-            limits: list([("cpu", "100m"), ("memory", "32Mi")]),
-        }
+        Self { requests: list(&[("cpu", "5m"), ("memory", "16Mi")]), limits: list(&[("memory", "32Mi")]) }
     }
 }
 
@@ -118,10 +120,26 @@ pub(crate) enum Constraint {
     },
 }
 
+/// A CPU limit, or the wish for none.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum CpuLimit {
+    None,
+    Of(Quantity),
+}
+
+impl FromStr for CpuLimit {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text == "none" { Ok(Self::None) } else { text.parse().map(Self::Of) }
+    }
+}
+
 /// What a Pod's annotations ask for.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) cpu_request: Option<Quantity>,
+    pub(crate) cpu_limit: Option<CpuLimit>,
     pub(crate) memory_request: Option<Quantity>,
     pub(crate) memory_limit: Option<Quantity>,
 }
@@ -133,8 +151,13 @@ impl Resources {
         &self,
         asked: &Asked,
         constraint: &Constraint,
+        is_cpu_limited: bool,
     ) -> Result<Self, (&'static str, Invalid)> {
-        let Asked { cpu_request, memory_request, memory_limit } = asked;
+        let Asked { cpu_request, cpu_limit, memory_request, memory_limit } = asked;
+        if *cpu_limit == Some(CpuLimit::None) && *constraint == Constraint::Equal {
+            let accepted = "a limit, because the Pod is Guaranteed";
+            return Err((annotation::CPU_LIMIT, Invalid { value: "none".to_owned(), accepted }));
+        }
         if let Some((request, limit)) = memory_request.as_ref().zip(memory_limit.as_ref()) {
             let accepted = match constraint {
                 Constraint::Equal => "what the memory limit is, because the Pod is Guaranteed",
@@ -147,11 +170,19 @@ impl Resources {
             }
         }
         let mut resources = self.clone();
+        if is_cpu_limited && !resources.limits.contains_key("cpu") {
+            resources.limit("cpu", CPU_LIMIT.parse().ok().as_ref());
+        }
         if let Constraint::Within { limits } = constraint {
             resources.fit(limits);
         }
         resources.limit("memory", memory_limit.as_ref());
         resources.request("memory", memory_request.as_ref());
+        match cpu_limit {
+            Some(CpuLimit::Of(limit)) => resources.limit("cpu", Some(limit)),
+            Some(CpuLimit::None) => drop(resources.limits.remove("cpu")),
+            None => {}
+        }
         resources.request("cpu", cpu_request.as_ref());
         if *constraint == Constraint::Equal {
             // Who asks for so much means so much: the default limits are generous because nothing reserves them.
@@ -176,7 +207,7 @@ impl Resources {
     }
 
     fn is_limited_above(&self, name: &str, other: &Quantity) -> bool {
-        self.limits.get(name).is_none_or(|limit| limit.amount() > other.amount())
+        self.limits.get(name).is_some_and(|limit| limit.amount() > other.amount())
     }
 
     /// What was asked for leaves the programs enough to run.
@@ -185,7 +216,11 @@ impl Resources {
             (annotation::MEMORY_LIMIT, asked.memory_limit.as_ref()),
             (annotation::MEMORY_REQUEST, asked.memory_request.as_ref()),
         ];
-        let cpu = [(annotation::CPU_REQUEST, asked.cpu_request.as_ref())];
+        let limit = match &asked.cpu_limit {
+            Some(CpuLimit::Of(limit)) => Some(limit),
+            Some(CpuLimit::None) | None => None,
+        };
+        let cpu = [(annotation::CPU_LIMIT, limit), (annotation::CPU_REQUEST, asked.cpu_request.as_ref())];
         for (name, annotations) in [("memory", &memory[..]), ("cpu", &cpu[..])] {
             let too_low = self.limits.get(name).and_then(|limit| too_low(name, limit));
             let asked = annotations.iter().find_map(|(annotation, asked)| Some((*annotation, (*asked)?)));
@@ -234,43 +269,67 @@ mod tests {
 
     /// CPU and memory: request/limit.
     fn shown(resources: &Resources) -> [String; 2] {
-        ["cpu", "memory"].map(|name| format!("{}/{}", resources.requests[name], resources.limits[name]))
+        let limit = |name| resources.limits.get(name).map_or("none".to_owned(), ToString::to_string);
+        ["cpu", "memory"].map(|name| format!("{}/{}", resources.requests[name], limit(name)))
     }
 
     #[test]
-    fn all_four_are_set_by_default() {
-        assert_eq!(shown(&Resources::default()), ["5m/100m", "16Mi/32Mi"]);
+    fn all_but_the_cpu_limit_are_set_by_default() {
+        assert_eq!(shown(&Resources::default()), ["5m/none", "16Mi/32Mi"]);
     }
 
     #[test]
     fn what_is_asked_for_never_puts_a_request_above_its_limit() {
-        let with = |asked| shown(&Resources::default().with(&asked, &Constraint::None).unwrap());
+        let with = |asked| shown(&Resources::default().with(&asked, &Constraint::None, false).unwrap());
         let asked =
             Asked { cpu_request: quantity("1"), memory_request: quantity("48Mi"), ..Asked::default() };
-        assert_eq!(with(asked), ["1/1", "48Mi/48Mi"]);
-        assert_eq!(with(Asked { memory_limit: quantity("8Mi"), ..Asked::default() }), ["5m/100m", "8Mi/8Mi"]);
+        assert_eq!(with(asked), ["1/none", "48Mi/48Mi"]);
+        assert_eq!(with(Asked { memory_limit: quantity("8Mi"), ..Asked::default() }), ["5m/none", "8Mi/8Mi"]);
         assert_eq!(
             with(Asked { memory_limit: quantity("1Gi"), ..Asked::default() }),
-            ["5m/100m", "16Mi/1Gi"]
+            ["5m/none", "16Mi/1Gi"]
         );
         let both =
             Asked { memory_request: quantity("64Mi"), memory_limit: quantity("32Mi"), ..Asked::default() };
         assert_eq!(
-            Resources::default().with(&both, &Constraint::None).unwrap_err().0,
+            Resources::default().with(&both, &Constraint::None, false).unwrap_err().0,
             annotation::MEMORY_REQUEST
         );
     }
 
     #[test]
+    fn there_is_a_cpu_limit_where_the_pods_own_containers_have_one_or_it_is_asked_for() {
+        let with = |limit: Option<&str>, is_cpu_limited| {
+            let asked = Asked { cpu_limit: limit.map(|text| text.parse().unwrap()), ..Asked::default() };
+            shown(&Resources::default().with(&asked, &Constraint::None, is_cpu_limited).unwrap())[0].clone()
+        };
+        assert_eq!(with(None, true), "5m/100m");
+        assert_eq!(with(Some("50m"), false), "5m/50m");
+        assert_eq!(with(Some("50m"), true), "5m/50m");
+        assert_eq!(with(Some("2m"), true), "2m/2m", "no request is above its limit");
+        assert_eq!(with(Some("none"), true), "5m/none");
+        assert!("lots".parse::<CpuLimit>().is_err());
+        let none = Asked { cpu_limit: Some(CpuLimit::None), ..Asked::default() };
+        let refused = Resources::default().with(&none, &Constraint::Equal, true).unwrap_err();
+        assert_eq!((refused.0, refused.1.value.as_str()), (annotation::CPU_LIMIT, "none"));
+        let zero = Asked { cpu_limit: Some(CpuLimit::Of("0".parse().unwrap())), ..Asked::default() };
+        assert_eq!(
+            Resources::default().with(&zero, &Constraint::None, false).unwrap_err().0,
+            annotation::CPU_LIMIT
+        );
+    }
+
+    #[test]
     fn a_guaranteed_pod_gets_equal_requests_and_limits() {
-        let with = |resources: &Resources, asked| shown(&resources.with(&asked, &Constraint::Equal).unwrap());
+        let with =
+            |resources: &Resources, asked| shown(&resources.with(&asked, &Constraint::Equal, true).unwrap());
         let defaults = Resources::default();
         assert_eq!(with(&defaults, Asked::default()), ["100m/100m", "32Mi/32Mi"]);
         let asked =
             Asked { cpu_request: quantity("20m"), memory_request: quantity("8Mi"), ..Asked::default() };
         assert_eq!(with(&defaults, asked), ["20m/20m", "8Mi/8Mi"]);
         let unlimited = Resources { limits: BTreeMap::new(), ..Resources::default() };
-        assert_eq!(with(&unlimited, Asked::default()), ["5m/5m", "16Mi/16Mi"]);
+        assert_eq!(with(&unlimited, Asked::default()), ["100m/100m", "16Mi/16Mi"]);
     }
 
     #[test]
@@ -281,7 +340,7 @@ mod tests {
                 memory_limit: quantity(limit),
                 ..Asked::default()
             };
-            Resources::default().with(&asked, &Constraint::Equal)
+            Resources::default().with(&asked, &Constraint::Equal, true)
         };
         assert_eq!(shown(&with("64Mi", "64Mi").unwrap()), ["100m/100m", "64Mi/64Mi"]);
         assert_eq!(with("16Mi", "64Mi").unwrap_err().0, annotation::MEMORY_REQUEST);
@@ -292,20 +351,20 @@ mod tests {
         let limits = |limits: &[(&'static str, &str)]| Constraint::Within {
             limits: limits.iter().map(|(name, text)| (*name, text.parse().unwrap())).collect(),
         };
-        let with = |asked, constraint| shown(&Resources::default().with(&asked, &constraint).unwrap());
-        assert_eq!(with(Asked::default(), limits(&[])), ["0/100m", "0/32Mi"]);
+        let with = |asked, constraint| shown(&Resources::default().with(&asked, &constraint, false).unwrap());
+        assert_eq!(with(Asked::default(), limits(&[])), ["0/none", "0/32Mi"]);
         let tight = || limits(&[("cpu", "50m"), ("memory", "24Mi")]);
-        assert_eq!(with(Asked::default(), tight()), ["0/50m", "0/24Mi"]);
-        assert_eq!(with(Asked::default(), limits(&[("cpu", "2"), ("memory", "1Gi")])), ["0/100m", "0/32Mi"]);
+        assert_eq!(with(Asked::default(), tight()), ["0/none", "0/24Mi"]);
+        assert_eq!(with(Asked::default(), limits(&[("cpu", "2"), ("memory", "1Gi")])), ["0/none", "0/32Mi"]);
         let asked =
             Asked { cpu_request: quantity("10m"), memory_limit: quantity("16Mi"), ..Asked::default() };
-        assert_eq!(with(asked, tight()), ["10m/50m", "0/16Mi"]);
+        assert_eq!(with(asked, tight()), ["10m/none", "0/16Mi"]);
     }
 
     #[test]
     fn what_nothing_can_run_with_is_refused() {
         let refused = |asked, constraint| {
-            let resources = Resources::default().with(&asked, &constraint);
+            let resources = Resources::default().with(&asked, &constraint, constraint == Constraint::Equal);
             resources.map_err(|(annotation, invalid)| (annotation, invalid.value))
         };
         let limit = Asked { memory_limit: quantity("64"), ..Asked::default() };

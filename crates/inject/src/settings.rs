@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use imds_contract::{HttpTokens, Interception, Invalid, Metadata, Region, SessionDuration, pod};
+use imds_contract::{HttpTokens, Interception, Invalid, Metadata, Region, SessionDuration, Start, pod};
 use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::emulator_env::EmulatorEnv;
@@ -41,6 +41,9 @@ pub struct Settings {
     /// How much of the metadata tree is served.
     #[serde(default, deserialize_with = "metadata")]
     pub metadata: Metadata,
+    /// Whether the Pod's other containers start without credentials.
+    #[serde(default, deserialize_with = "start")]
+    pub start: Start,
     /// The life of a session.
     #[serde(default, deserialize_with = "session_duration")]
     pub session_duration: SessionDuration,
@@ -70,6 +73,7 @@ impl Settings {
             region: None,
             http_tokens: HttpTokens::default(),
             metadata: Metadata::default(),
+            start: Start::default(),
             session_duration: SessionDuration::default(),
             session_name: SessionNameTemplate::default(),
             resources: Resources::default(),
@@ -167,6 +171,7 @@ read_words! {
     interception = "interception",
     http_tokens = "httpTokens",
     metadata = "metadata",
+    start = "start",
     session_duration = "sessionDuration",
 }
 
@@ -258,6 +263,7 @@ interception: address
 region: eu-central-1
 httpTokens: required
 metadata: extended
+start: with-credentials
 sessionDuration: 7200
 sessionName: '{pod}'
 resources: {requests: {cpu: 1, memory: 8Mi}, limits: {memory: 16Mi}}
@@ -340,7 +346,7 @@ tokenAudience: sts.example
         let higher = resources("{requests: {memory: 64Mi}}");
         assert_eq!(higher.limits["memory"].as_str(), "64Mi", "no request is above its limit");
         let lower = resources("{limits: {memory: 8Mi, ephemeral-storage: 1Mi}}");
-        assert_eq!((lower.requests["memory"].as_str(), lower.limits["cpu"].as_str()), ("8Mi", "100m"));
+        assert_eq!((lower.requests["memory"].as_str(), lower.limits.get("cpu")), ("8Mi", None));
         assert_eq!(lower.limits["ephemeral-storage"].as_str(), "1Mi");
     }
 

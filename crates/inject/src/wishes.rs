@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use imds_contract::{
     HttpTokens, Interception, Invalid, Metadata, Partition, Region, RoleArn, RoleChain, SessionDuration,
-    annotation,
+    Start, annotation,
 };
 use serde_json::Value;
 
@@ -26,6 +26,7 @@ pub(crate) struct Wishes {
     pub(crate) session_name: SessionNameTemplate,
     pub(crate) interception: Interception,
     pub(crate) metadata: Metadata,
+    pub(crate) start: Start,
     pub(crate) resources: Resources,
 }
 
@@ -40,6 +41,7 @@ impl Wishes {
         let session_name = reader.read(annotation::SESSION_NAME);
         let interception = reader.read(annotation::INTERCEPTION);
         let metadata = reader.read(annotation::METADATA);
+        let start = reader.read(annotation::START);
         let role_chain = reader.read::<RoleChain>(annotation::ASSUME_ROLE_ARNS).unwrap_or_default();
         let resources = reader.resources(&settings.resources);
         if let (Some(role), Some(region)) = (&role, &region) {
@@ -72,6 +74,7 @@ impl Wishes {
             session_name: session_name.unwrap_or_else(|| settings.session_name.clone()),
             interception: interception.unwrap_or(settings.interception),
             metadata: metadata.unwrap_or(settings.metadata),
+            start: start.unwrap_or(settings.start),
             resources,
         })
     }
@@ -115,10 +118,11 @@ impl Reader<'_> {
     fn resources(&mut self, defaults: &Resources) -> Option<Resources> {
         let asked = Asked {
             cpu_request: self.read(annotation::CPU_REQUEST),
+            cpu_limit: self.read(annotation::CPU_LIMIT),
             memory_request: self.read(annotation::MEMORY_REQUEST),
             memory_limit: self.read(annotation::MEMORY_LIMIT),
         };
-        match defaults.with(&asked, &self.pod.constraint()) {
+        match defaults.with(&asked, &self.pod.constraint(), self.pod.is_cpu_limited()) {
             Ok(resources) => Some(resources),
             Err((annotation, invalid)) => self.check(annotation, Err(invalid)),
         }

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use imds_contract::{HttpTokens, Interception, Metadata};
+use imds_contract::{HttpTokens, Interception, Metadata, Start};
 use imds_inject::{PullPolicy, Settings, Sidecar};
 use serde_json::{Value, json};
 
@@ -101,6 +101,7 @@ fn each_enum_has_the_words_of_the_code_and_no_other() {
         ("interception", texts(Interception::ALL.iter().map(|word| word.as_str()).collect())),
         ("httpTokens", texts(HttpTokens::ALL.iter().map(|word| word.as_str()).collect())),
         ("metadata", texts(Metadata::ALL.iter().map(|word| word.as_str()).collect())),
+        ("start", texts(Start::ALL.iter().map(|word| word.as_str()).collect())),
         ("sidecar", words(&Sidecar::ALL)),
         ("imagePullPolicy", words(&PullPolicy::ALL)),
     ] {
@@ -125,7 +126,7 @@ fn each_enum_has_the_words_of_the_code_and_no_other() {
         }
     }
     let enums = settings.as_object().unwrap().values().filter(|rule| rule.get("enum").is_some());
-    assert_eq!(enums.count(), 4, "an enum is not compared above (the fifth is a definition)");
+    assert_eq!(enums.count(), 5, "an enum is not compared above (the sixth is a definition)");
 }
 
 /// Values of every type, and of every shape that a setting has. Not null: Helm takes a null out before it looks at the schema.

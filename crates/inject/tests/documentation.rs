@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use imds_contract::{HttpTokens, Interception, Metadata, SessionDuration, annotation};
+use imds_contract::{HttpTokens, Interception, Metadata, SessionDuration, Start, annotation};
 use imds_inject::{
     Context, Decision, MetadataKind, Reason, Resources, ServerVersion, SessionNameTemplate, Settings,
     Warning, decide,
@@ -95,6 +95,8 @@ fn the_words_of_each_choice_are_all_there() {
     let interceptions = Interception::ALL.iter().map(|word| word.as_str());
     assert_eq!(words(annotation::INTERCEPTION), interceptions.clone().collect::<Vec<_>>());
     assert_eq!(first_column("### interception"), sorted(interceptions));
+    assert_eq!(words(annotation::START), Start::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>());
+    assert_eq!(first_column("### start"), sorted(Start::ALL.iter().map(|word| word.as_str())));
     assert_eq!(
         words(annotation::METADATA),
         Metadata::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>()
@@ -111,6 +113,7 @@ fn the_defaults_are_those_of_the_code() {
         (annotation::INTERCEPTION, Interception::default().to_string()),
         (annotation::METADATA, Metadata::default().to_string()),
         (annotation::CPU_REQUEST, requests["cpu"].to_string()),
+        (annotation::START, Start::default().to_string()),
         (annotation::MEMORY_REQUEST, requests["memory"].to_string()),
         (annotation::MEMORY_LIMIT, limits["memory"].to_string()),
     ] {

@@ -232,7 +232,7 @@ fn no_default_of_the_pod_reaches_our_containers() {
             assert_eq!(container["securityContext"], expected, "{defaults}");
             let resources = json!({
                 "requests": {"cpu": "5m", "memory": "16Mi"},
-                "limits": {"cpu": "100m", "memory": "32Mi"},
+                "limits": {"memory": "32Mi"},
             });
             assert_eq!(container["resources"], resources, "{defaults}");
             assert_eq!(container["terminationMessagePolicy"], "FallbackToLogsOnError");

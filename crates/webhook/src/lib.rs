@@ -36,8 +36,9 @@ use kubernetes::{Client, OwnObjects};
 const PORT: u16 = 8443;
 /// Where health and metrics are served by default.
 const ADMIN_PORT: u16 = 8080;
+/// kubelet's probes come here: they are not to wait behind others.
 const ADMIN_LIMITS: Limits =
-    Limits { connections: 32, head_time: Duration::from_secs(15), head_bytes: 8 * 1024 };
+    Limits { connections: 32, head_time: Duration::from_secs(15), head_bytes: 8 * 1024, is_bounded: false };
 /// The first wait after the API server's version could not be had, and the longest.
 const VERSION_BACKOFF: std::ops::Range<Duration> = Duration::from_millis(500)..Duration::from_secs(30);
 /// From one look at the version to the next.

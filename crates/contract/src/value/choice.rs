@@ -73,6 +73,17 @@ words! {
     }
 }
 
+words! {
+    /// Whether the Pod's other containers start where STS gives no credentials.
+    Start, "always or with-credentials", {
+        /// They start after a while, as with GKE on AWS's emulator.
+        #[default]
+        Always = "always",
+        /// They don't: a rollout stops.
+        WithCredentials = "with-credentials",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ mod session;
 
 pub use arn::RoleArn;
 pub use chain::{Hop, RoleChain};
-pub use choice::{HttpTokens, Interception, Metadata};
+pub use choice::{HttpTokens, Interception, Metadata, Start};
 pub use guards::{AllowedHosts, HopLimit};
 pub use region::{Partition, Region};
 pub use seconds::Seconds;

@@ -2,7 +2,8 @@ use super::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
 
-const QUICK: Limits = Limits { connections: 2, head_time: Duration::from_millis(300), head_bytes: 8192 };
+const QUICK: Limits =
+    Limits { connections: 2, head_time: Duration::from_millis(300), head_bytes: 8192, is_bounded: false };
 
 fn start(limits: Limits) -> (SocketAddr, watch::Sender<bool>, tokio::task::JoinHandle<()>) {
     let listener = bind("127.0.0.1:0".parse().unwrap(), Reach::Namespace).unwrap();

@@ -6,8 +6,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use imds_contract::Invalid;
 use imds_contract::environment::Environment;
+use imds_contract::{Invalid, Seconds};
 use log::LevelFilter;
 
 use super::settings::{SETTINGS, Setting};
@@ -16,7 +16,8 @@ use super::settings::{SETTINGS, Setting};
 pub(super) enum Switch {
     Help,
     Version,
-    Wait,
+    /// For so long; `None`: as long as the emulator holds the Pod back.
+    Wait(Option<Seconds>),
 }
 
 pub(super) struct Reader<'a> {
@@ -37,7 +38,13 @@ impl Reader<'_> {
                 Ok(Some(lexopt::Arg::Long("version") | lexopt::Arg::Short('V'))) => {
                     return Some(Switch::Version);
                 }
-                Ok(Some(lexopt::Arg::Long("wait"))) => switch = Some(Switch::Wait),
+                Ok(Some(lexopt::Arg::Long("wait"))) => {
+                    let seconds = parser.optional_value().map(|value| value.to_string_lossy().parse());
+                    match seconds.transpose() {
+                        Ok(seconds) => switch = Some(Switch::Wait(seconds)),
+                        Err(error) => self.problems.push(format!("--wait: {error}")),
+                    }
+                }
                 Ok(Some(lexopt::Arg::Long("allow-remote"))) => self.allow_remote = true,
                 Ok(Some(lexopt::Arg::Long(name))) => {
                     let known = SETTINGS.iter().find(|setting| setting.flag == name);

@@ -90,6 +90,12 @@ pub(super) const HOP_LIMIT: Setting = Setting {
     value: "NUMBER",
     help: "the IP hop limit (TTL) of IMDS's answers, 1 to 64 [the system's]",
 };
+pub(super) const START: Setting = Setting {
+    flag: "start",
+    variable: environment::START,
+    value: "always|with-credentials",
+    help: "whether /startupz lets the Pod start without credentials once --start-timeout is over [always]",
+};
 pub(super) const START_TIMEOUT: Setting = Setting {
     flag: "start-timeout",
     variable: environment::START_TIMEOUT,
@@ -109,7 +115,7 @@ pub(super) const LOG_LEVEL: Setting = Setting {
     help: "error, warn, info, debug or trace [info]",
 };
 
-pub(super) const SETTINGS: [&Setting; 16] = [
+pub(super) const SETTINGS: [&Setting; 17] = [
     &ROLE_ARN,
     &TOKEN_FILE,
     &LISTEN,
@@ -123,6 +129,7 @@ pub(super) const SETTINGS: [&Setting; 16] = [
     &AUTHORIZATION_FILE,
     &ALLOWED_HOSTS,
     &HOP_LIMIT,
+    &START,
     &START_TIMEOUT,
     &GRACE_PERIOD,
     &LOG_LEVEL,
@@ -134,7 +141,8 @@ Serves the credential part of the EC2 instance metadata service (IMDS) on loopba
 STS AssumeRoleWithWebIdentity.
 
 Usage: imds-emulator --role-arn ARN --token-file PATH [FLAGS]
-       imds-emulator --wait [--admin-listen IP:PORT]    (returns once the emulator beside it has started)
+       imds-emulator --wait[=SECONDS]    (returns once the emulator beside it has started, which it asks at the first
+                                          address of --listen; fails with the reason after so long)
 
 Flags, each with its environment variable:
 "

@@ -213,13 +213,21 @@ fn the_guards_are_off_unless_set() {
 
 #[test]
 fn wait_needs_neither_role_nor_token() {
-    match read(&["--wait", "--admin-listen", "127.0.0.1:9"], &[]) {
+    match read(&["--wait"], &[("IMDS_LISTEN", "169.254.169.254:80,[fd00:ec2::254]:80")]) {
         Ok(Command::Wait(wait)) => {
-            assert_eq!(wait.admin, "127.0.0.1:9".parse().unwrap());
-            assert_eq!(wait.timeout, Duration::from_secs(40));
+            assert_eq!(wait.imds, "169.254.169.254:80".parse().unwrap());
+            assert_eq!(wait.timeout, Some(Duration::from_secs(40)));
         }
         other => panic!("{other:?}"),
     }
+    let timeout = |arguments: &[&str], environment: &[(&str, &str)]| match read(arguments, environment) {
+        Ok(Command::Wait(wait)) => wait.timeout.map(|timeout| timeout.as_secs()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(timeout(&["--wait"], &[("IMDS_START_TIMEOUT", "5")]), Some(15));
+    assert_eq!(timeout(&["--wait"], &[("IMDS_START", "with-credentials")]), None, "as long as it takes");
+    assert_eq!(timeout(&["--wait=8"], &[("IMDS_START", "with-credentials")]), Some(8));
+    assert!(problems(&["--wait=soon"], &[])[0].starts_with("--wait: \"soon\" is not accepted"));
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! The life of the real program: start, STS's faults, rotation of the token, crash, end.
 
 use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::support::{DOCUMENT, ROLES, Stage, document_field, eventually, exchange};
+use crate::support::{DOCUMENT, ROLES, Stage, document_field, eventually, exchange, preloaded};
 use http::StatusCode;
 use imds_local_sts::Fault;
 use rustix::process::Signal;
@@ -43,6 +44,56 @@ fn before_the_first_credentials_503_then_the_pod_starts_with_the_reason_then_it_
     stage.sts.set_fault(Fault::None);
     eventually(|| emulator.get(DOCUMENT).status == 200);
     emulator.admin("/readyz").expect(200);
+}
+
+/// What kubelet runs as the startup probe: its output becomes an event of the Pod.
+#[test]
+fn with_credentials_the_pod_does_not_start_before_there_are_some_and_the_gate_says_why() {
+    let stage = Stage::new();
+    stage.sts.set_fault(Fault::Status(StatusCode::SERVICE_UNAVAILABLE));
+    let program = stage.emulator().env("IMDS_START", "with-credentials").env("IMDS_START_TIMEOUT", "0");
+    let emulator = program.start();
+    emulator.wait_for_log("can't get credentials");
+    emulator.admin("/startupz").expect(503);
+    let gate = |seconds: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_imds-emulator"));
+        command
+            .arg(format!("--wait={seconds}"))
+            .env("IMDS_LISTEN", emulator.imds.to_string())
+            .output()
+            .unwrap()
+    };
+    let held_back = gate("1");
+    let reason = String::from_utf8_lossy(&held_back.stderr).into_owned();
+    assert_eq!(held_back.status.code(), Some(1), "{reason}");
+    assert!(reason.contains("no credentials yet") && reason.contains("STS answered 503"), "{reason}");
+    stage.sts.set_fault(Fault::None);
+    assert!(gate("20").status.success());
+    emulator.get(DOCUMENT).expect(200);
+}
+
+/// The event loop hangs: in place of an `epoll_wait` that returns, one that does not once a file is there.
+#[test]
+fn an_event_loop_that_hangs_ends_the_program() {
+    const SOURCE: &str = "
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <stdlib.h>
+        #include <sys/epoll.h>
+        #include <unistd.h>
+        int epoll_wait(int epoll, struct epoll_event *events, int most, int timeout) {
+            while (access(getenv(\"HANG\"), F_OK) == 0) sleep(1);
+            int (*real)(int, struct epoll_event *, int, int) = dlsym(RTLD_NEXT, \"epoll_wait\");
+            return real(epoll, events, most, timeout);
+        }";
+    let stage = Stage::new();
+    let Some(library) = preloaded(&stage, SOURCE) else { return };
+    let hang = stage.folder.path().join("hang");
+    let mut emulator = stage.emulator().env("LD_PRELOAD", library).env("HANG", &hang).ready();
+    std::fs::write(&hang, "").unwrap();
+    emulator.wait_for_log("the event loop no longer runs");
+    eventually(|| emulator.ended().is_some());
+    assert_eq!(emulator.ended().unwrap().signal(), Some(6), "SIGABRT");
 }
 
 #[test]
@@ -229,7 +280,7 @@ fn wait_returns_once_the_emulator_has_started() {
     let begun = Instant::now();
     let wait = Command::new(env!("CARGO_BIN_EXE_imds-emulator"))
         .env_clear()
-        .args(["--wait", "--admin-listen", &emulator.admin.to_string()])
+        .args(["--wait", "--listen", &emulator.imds.to_string()])
         .status()
         .unwrap();
     assert!(wait.success());

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use imds_local_sts::{Claims, Config, LocalSts, Mode, Projection, Role, Transport, TrustedRole};
-use imds_testkit::privilege;
+use imds_testkit::{privilege, tool};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -301,6 +301,15 @@ pub(crate) fn can_unshare(words: &[&str]) -> bool {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let given = if output.status.success() { Ok(()) } else { Err(said) };
     privilege::require(&format!("unshare {}", words.join(" ")), given).is_some()
+}
+
+/// A library made of this C, for `LD_PRELOAD`; `None` where the test is to be skipped.
+pub(crate) fn preloaded(stage: &Stage, source: &str) -> Option<PathBuf> {
+    privilege::require("a C compiler", tool::all_installed(&["cc"]))?;
+    let [file, library] = ["preloaded.c", "preloaded.so"].map(|name| stage.folder.path().join(name));
+    std::fs::write(&file, source).unwrap();
+    tool::run(&format!("cc -shared -fPIC -o {} {}", library.display(), file.display()));
+    Some(library)
 }
 
 /// Writes the request and reads until the server closes.

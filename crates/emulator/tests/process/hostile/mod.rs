@@ -7,13 +7,14 @@ mod attack;
 mod honest;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
 use imds_testkit::cgroup::Limits;
 
-use crate::support::{DOCUMENT, Emulator, ROLES, Stage};
+use crate::support::{DOCUMENT, Emulator, ROLES, Stage, eventually, exchange};
 use attack::Attack;
 use honest::Latencies;
 
@@ -30,11 +31,54 @@ const MEASURED: Duration = Duration::from_secs(4);
 const MEDIAN: Duration = Duration::from_millis(10);
 const P99: Duration = Duration::from_millis(50);
 
-/// Runs the attack beside the well-behaved clients, says how they fared, and checks it.
+/// The CPU limit that the injection sets, in thousandths, in a Pod whose other containers all have one.
+const MILLICORES: u64 = 100;
+
+/// Runs the attack on IMDS, by clients in the Pod, beside the well-behaved ones, says how they fared, and checks it.
 #[track_caller]
 fn withstands(attack: impl FnOnce(&Attack<'_>) + Send) {
-    let cpu = std::env::var("HOSTILE_CPU").ok().map(|cpu| cpu.parse().unwrap());
-    let limit = Limits::new(MEMORY, cpu);
+    let (_emulator, [fresh, kept]) = run(None, |emulator| emulator.imds, attack);
+    fresh.check();
+    kept.check();
+}
+
+/// Runs the attack on the admin listener, which strangers reach, within the CPU limit too.
+#[track_caller]
+fn withstands_strangers(attack: impl FnOnce(&Attack<'_>) + Send) {
+    let (emulator, [fresh, kept]) = run(Some(MILLICORES), |emulator| emulator.admin, attack);
+    fresh.check();
+    kept.check();
+    // What holds the Pod's other containers back is not reached by the attack.
+    emulator.get("/startupz").expect(200);
+}
+
+/// Runs the attack on IMDS within the CPU limit: there is no promise of time, but one of an end.
+#[track_caller]
+fn recovers_within_its_cpu_limit(attack: impl FnOnce(&Attack<'_>) + Send) {
+    let (emulator, _) = run(Some(MILLICORES), |emulator| emulator.imds, attack);
+    eventually(|| {
+        exchange(emulator.imds, "GET / HTTP/1.0\r\n\r\n").is_some_and(|answer| answer.status == 200)
+    });
+    let stop = AtomicBool::new(false);
+    let imds = emulator.imds;
+    let after = thread::scope(|threads| {
+        let after = threads.spawn(|| honest::on_new_connections(imds, &stop));
+        thread::sleep(MEASURED / 4);
+        stop.store(true, SeqCst);
+        after.join().unwrap()
+    });
+    println!("  after it:         {after}");
+    assert_eq!(after.failures, [] as [String; 0], "every request is answered");
+}
+
+/// Runs the attack beside well-behaved clients, on new connections and on a kept one, and says how they fared.
+#[track_caller]
+fn run(
+    millicores: Option<u64>,
+    target: impl Fn(&Emulator) -> SocketAddr,
+    attack: impl FnOnce(&Attack<'_>) + Send,
+) -> (Emulator, [Latencies; 2]) {
+    let limit = Limits::new(MEMORY, millicores);
     let stage = Stage::new();
     let words = limit.as_ref().map(Limits::command).unwrap_or_default();
     let program = stage.emulator_through(&words.iter().map(String::as_str).collect::<Vec<_>>());
@@ -43,10 +87,11 @@ fn withstands(attack: impl FnOnce(&Attack<'_>) + Send) {
     emulator.get(DOCUMENT).expect(200);
 
     let stop = AtomicBool::new(false);
+    let (imds, target) = (emulator.imds, target(&emulator));
     let (fresh, kept) = thread::scope(|threads| {
-        threads.spawn(|| attack(&Attack { target: emulator.imds, stop: &stop }));
-        let fresh = threads.spawn(|| honest::on_new_connections(emulator.imds, &stop));
-        let kept = threads.spawn(|| honest::on_a_kept_connection(emulator.imds, &stop));
+        threads.spawn(|| attack(&Attack { target, stop: &stop }));
+        let fresh = threads.spawn(|| honest::on_new_connections(imds, &stop));
+        let kept = threads.spawn(|| honest::on_a_kept_connection(imds, &stop));
         thread::sleep(MEASURED);
         stop.store(true, SeqCst);
         (fresh.join().unwrap(), kept.join().unwrap())
@@ -61,9 +106,8 @@ fn withstands(attack: impl FnOnce(&Attack<'_>) + Send) {
     assert!(emulator.ended().is_none(), "it lives");
     assert_eq!(limit.as_ref().map_or(0, Limits::kills), 0, "killed for lack of memory");
     assert!(peak.is_none_or(|peak| peak < MEMORY), "{peak:?}");
-    fresh.check();
-    kept.check();
     emulator.get(ROLES).expect(200);
+    (emulator, [fresh, kept])
 }
 
 /// The most memory of its own that the process has held.
@@ -146,4 +190,48 @@ fn loops_without_a_pause_on_kept_and_on_new_connections() {
 #[ignore = "measures time: ./test hostile"]
 fn clients_that_ask_and_never_read() {
     withstands(|attack| attack.never_read(100));
+}
+
+const METRICS: &[u8] = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n";
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn strangers_with_a_storm_of_connections() {
+    withstands_strangers(|attack| attack.storm(MANY, b""));
+}
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn strangers_with_a_storm_of_requests() {
+    withstands_strangers(|attack| attack.storm(MANY, METRICS));
+}
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn strangers_who_hold_ten_thousand_connections() {
+    withstands_strangers(|attack| attack.hold(MANY, HEAD));
+}
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn strangers_with_heads_and_bodies_byte_by_byte() {
+    withstands_strangers(|attack| attack.trickle(&[HEAD, BODY]));
+}
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn strangers_who_loop_without_a_pause() {
+    withstands_strangers(|attack| attack.loops(16));
+}
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn within_a_cpu_limit_a_storm_of_heads_begun_has_an_end() {
+    recovers_within_its_cpu_limit(|attack| attack.storm(MANY, HEAD));
+}
+
+#[test]
+#[ignore = "measures time: ./test hostile"]
+fn within_a_cpu_limit_ten_thousand_requests_at_once_have_an_end() {
+    recovers_within_its_cpu_limit(|attack| attack.hold(MANY, WHOLE));
 }

@@ -1,7 +1,6 @@
 //! A neighbour on the Pod's network, with every right over its own network namespace, sends packets for the addresses that
 //! the emulator serves IMDS on. A plain listener on the same address shows which of these packets arrive.
 
-use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,9 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use imds_testkit::netns::Netns;
-use imds_testkit::{privilege, tool};
+use imds_testkit::tool;
 
-use crate::support::{DOCUMENT, Emulator, Stage, eventually, exchange};
+use crate::support::{DOCUMENT, Emulator, Stage, eventually, exchange, preloaded};
 
 /// Where the injected emulator listens: with `address`, and with `redirect` and `endpoint`.
 const LISTEN: &str = "127.0.0.1:1338,[::1]:1338,169.254.169.254:80,[fd00:ec2::254]:80";
@@ -196,9 +195,5 @@ fn old_kernel(stage: &Stage) -> Option<PathBuf> {
             int (*real)(int, int, int, const void *, socklen_t) = dlsym(RTLD_NEXT, \"setsockopt\");
             return real(socket, level, name, value, length);
         }";
-    privilege::require("a C compiler", tool::all_installed(&["cc"]))?;
-    let [source, library] = ["old.c", "old.so"].map(|name| stage.folder.path().join(name));
-    fs::write(&source, SOURCE).unwrap();
-    tool::run(&format!("cc -shared -fPIC -o {} {}", library.display(), source.display()));
-    Some(library)
+    preloaded(stage, SOURCE)
 }
