@@ -11,6 +11,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use imds_daemon::server::{Body, read_body};
 
+use crate::admin::{Admin, STARTED};
 use crate::clock::Clock;
 use crate::imds::{Answer, ContentType, Imds, Request as ImdsRequest};
 use crate::metrics::Metrics;
@@ -39,6 +40,8 @@ pub struct Service<C> {
     pub metrics: Arc<Metrics>,
     /// The clock.
     pub clock: C,
+    /// Whether the Pod's other containers may start is asked here too: strangers can keep the admin listener from answering.
+    pub admin: Arc<Admin<C>>,
 }
 
 impl<C: Clock> Service<C> {
@@ -49,6 +52,10 @@ impl<C: Clock> Service<C> {
         let now = self.clock.now();
         let credentials = self.view.credentials(now);
         let (asked, mut answer) = self.imds.respond(&request, credentials.as_deref(), now);
+        // Nothing of IMDS is there.
+        if !answer.status.is_success() && head.uri.path() == STARTED {
+            return self.admin.respond(&Request::from_parts(head, ()));
+        }
         // No request means anything by its body; it is read so that a client that waits for "100 Continue" gets it.
         let mut close = false;
         if !hyper::body::Body::is_end_stream(&body) {

@@ -130,6 +130,14 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let (publisher, view) = refresh::channel();
     let (stop, shutdown) = Shutdown::channel();
     let tokens = token::TokenKey::generate().map_err(|_| Error::Random)?;
+    let admin = Arc::new(admin::Admin {
+        view: view.clone(),
+        metrics: Arc::clone(&metrics),
+        clock,
+        started,
+        start,
+        start_timeout,
+    });
     let imds = Arc::new(http::Service {
         imds: imds::Imds {
             metadata: imds::Tree::new(metadata, &facts, &served_role, started.wall),
@@ -139,12 +147,11 @@ pub async fn run(config: Config) -> Result<(), Error> {
             authorization,
             allowed_hosts,
         },
-        view: view.clone(),
+        view,
         metrics: Arc::clone(&metrics),
         clock,
+        admin: Arc::clone(&admin),
     });
-    let admin =
-        Arc::new(admin::Admin { view, metrics: Arc::clone(&metrics), clock, started, start, start_timeout });
     let exchange = StsExchange {
         client: sts,
         role_arn,
@@ -183,17 +190,9 @@ fn serve<C: Clock>(
     shutdown: &Shutdown,
 ) -> JoinSet<()> {
     let mut serving = JoinSet::new();
-    let gate = Arc::clone(&admin);
-    let handle = move |request: ::http::Request<_>| {
-        let (imds, gate) = (Arc::clone(&imds), Arc::clone(&gate));
-        async move {
-            // The gate that holds the other containers back asks here: strangers can keep the admin listener from answering.
-            if request.uri().path() == admin::STARTED {
-                gate.respond(&request)
-            } else {
-                imds.respond(request).await
-            }
-        }
+    let handle = move |request| {
+        let imds = Arc::clone(&imds);
+        async move { imds.respond(request).await }
     };
     serving.spawn(server::serve(listeners, imds_limits(), handle, shutdown.clone()));
     let handle = move |request| {
