@@ -8,9 +8,10 @@ use crate::review::{Outcome, Webhook};
 
 /// Why a Pod is refused, in the words of `Outcome::Refused`. They are shown before they occur, so that the first refusal is
 /// an increase.
-const REFUSALS: [&str; 11] = [
+const REFUSALS: [&str; 12] = [
     "host_network",
     "injected_otherwise",
+    "injection_changed",
     "internal",
     "invalid_annotations",
     "malformed",

@@ -79,7 +79,9 @@ fn log_outcome(webhook: Webhook, outcome: &Outcome, subject: &Subject) {
     let Subject { uid, namespace, name } = subject;
     let (webhook, [_, reason]) = (webhook.name(), outcome.labels());
     match outcome {
-        Outcome::Injected { what } => log::info!(webhook, namespace, pod = name, uid; "{what}"),
+        Outcome::Injected { what } | Outcome::Completed { what } => {
+            log::info!(webhook, namespace, pod = name, uid; "{what}");
+        }
         Outcome::Refused { message, .. } => {
             log::info!(webhook, namespace, pod = name, uid, reason; "refused: {message}");
         }

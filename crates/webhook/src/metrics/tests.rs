@@ -92,6 +92,16 @@ fn after_everything(metrics: &Metrics) -> Families {
     mutated(metrics, &create(&json!({})), &native);
     let mut again = injected(&settings);
     mutated(metrics, &create(&again), &settings);
+    for (field, value) in [
+        ("command", json!(["/bin/sh"])),
+        ("restartPolicy", Value::Null),
+        ("image", json!("mirror:1")),
+        ("envFrom", json!([{"configMapRef": {"name": "c"}}])),
+    ] {
+        let mut pod = again.clone();
+        pod["spec"]["initContainers"][1][field] = value;
+        mutated(metrics, &create(&pod), &settings);
+    }
     again["metadata"]["annotations"][annotation::ROLE_ARN] = format!("{ROLE}-other").into();
     mutated(metrics, &create(&again), &settings);
     mutated(metrics, &request("UPDATE", "pods", &json!({})), &settings);
