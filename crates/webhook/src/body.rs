@@ -48,9 +48,9 @@ pub struct Body<'a> {
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unread {
-    /// It is longer than [`MOST`].
+    /// It is longer than 4 MiB.
     TooLong,
-    /// It was broken off, or did not come within [`TIME`].
+    /// It was broken off, or did not come within 4 seconds.
     Unfinished,
     /// Other long bodies take all the room.
     NoRoom,

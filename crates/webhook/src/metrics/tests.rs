@@ -116,7 +116,7 @@ fn after_everything(metrics: &Metrics) -> Families {
 
 #[test]
 fn every_metric_label_and_value_is_documented_and_no_other() {
-    let shown = after_everything(&Metrics::new(UNIX_EPOCH));
+    let shown = after_everything(&Metrics::new(UNIX_EPOCH, Arc::default()));
     let shown = without_values(shown, "imds_webhook_build_info", "version");
     assert_eq!(shown, documented("imds-webhook"));
 }
@@ -133,7 +133,7 @@ fn every_reason_and_every_near_miss_has_occurred() {
     });
     // Said of an injected Pod, or of what is no Pod.
     let uncounted = ["not_on_template", "never_completes", "port_taken"];
-    let occurred = after_everything(&Metrics::new(UNIX_EPOCH));
+    let occurred = after_everything(&Metrics::new(UNIX_EPOCH, Arc::default()));
     let occurred = &occurred["imds_webhook_reviews_total"].labels["reason"];
     let missing: Vec<_> =
         words.filter(|word| !uncounted.contains(word) && !occurred.contains(*word)).collect();
@@ -142,7 +142,8 @@ fn every_reason_and_every_near_miss_has_occurred() {
 
 #[test]
 fn every_refusal_is_shown_before_it_occurs() {
-    let (before, after) = (Metrics::new(UNIX_EPOCH), Metrics::new(UNIX_EPOCH));
+    let (before, after) =
+        (Metrics::new(UNIX_EPOCH, Arc::default()), Metrics::new(UNIX_EPOCH, Arc::default()));
     after_everything(&after);
     let refusals = |metrics: &Metrics| {
         let page = metrics.render(None);
