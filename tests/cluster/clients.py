@@ -3,7 +3,7 @@ import json
 import re
 
 from images import CLIENT
-from injection import EXAMPLE_ROLE, INTERCEPTION, LABEL, ROLE
+from injection import EXAMPLE_ROLE, INTERCEPTION, LABEL, ROLE, START
 
 # Asks as a program does that reads the endpoint from its environment (tests/pods/client has those that ask the address).
 BY_ENDPOINT = """
@@ -27,9 +27,9 @@ def container(script=None, **more):
     return {"name": "app", "image": CLIENT, "imagePullPolicy": "IfNotPresent", "securityContext": CONFINED, **command, **more}
 
 
-def template(name, *containers, interception=None, **spec):
+def template(name, *containers, interception=None, start=None, **spec):
     """metadata and spec of a labelled Pod; the service account is one that the role trusts, unless the spec says otherwise."""
-    annotations = {ROLE: EXAMPLE_ROLE, **({INTERCEPTION: interception} if interception else {})}
+    annotations = {ROLE: EXAMPLE_ROLE, **({INTERCEPTION: interception} if interception else {}), **({START: start} if start else {})}
     return {
         "metadata": {"name": name, "labels": {"app": name, LABEL: "True"}, "annotations": annotations},
         "spec": {"serviceAccountName": "my-sa", "containers": list(containers) or [container()], **spec},

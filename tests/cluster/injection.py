@@ -6,6 +6,7 @@ PREFIX = LABEL.removesuffix("enabled")
 ROLE = f"{PREFIX}role-arn"
 STATUS = f"{PREFIX}status"
 INTERCEPTION = f"{PREFIX}interception"
+START = f"{PREFIX}start"
 EXAMPLE_ROLE = "arn:aws:iam::123456789012:role/my-example-role"
 REDIRECT, EMULATOR, VOLUME = "aws-imds-emulator-redirect", "aws-imds-emulator", "aws-imds-emulator-token"
 

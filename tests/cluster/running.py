@@ -9,6 +9,7 @@ from injection import EMULATOR, STATUS
 from installed import NAME
 from promises import Promises, check, wait_for
 
+REFUSAL = "Not authorized to perform sts:AssumeRoleWithWebIdentity"
 promise = Promises()
 promise_of_native = promise.where(lambda demo: demo.is_native)
 promise_of_classic = promise.where(lambda demo: not demo.is_native)
@@ -58,8 +59,47 @@ def an_account_that_the_role_does_not_trust_gets_nothing_and_its_pod_starts_all_
     outcomes = {exchange["outcome"] for exchange in demo.sts.exchanges(f"{NAMESPACE}.stranger")}
     check(outcomes == {"AccessDenied"}, f"the STS has refused it: {outcomes}")
     said = demo.log("stranger", EMULATOR)
-    check("Not authorized to perform sts:AssumeRoleWithWebIdentity" in said, f"the emulator tells it in STS's words: {said}")
+    check(REFUSAL in said, f"the emulator tells it in STS's words: {said}")
+    if demo.is_native:
+        wait_for("and kubelet in the Pod's events", lambda: REFUSAL in events(demo, "stranger"), seen=lambda: events(demo, "stranger"))
     demo.kubectl("delete", "pod", "stranger", "--wait=false")
+
+
+def events(demo, name):
+    return demo.kubectl("get", "events", f"--field-selector=involvedObject.name={name}", "--output=jsonpath={.items[*].message}").stdout
+
+
+@promise
+def with_credentials_a_rollout_whose_role_refuses_stops_until_it_does_not(demo):
+    def deployment(account):
+        return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "rollout"},
+                "spec": {"selector": {"matchLabels": {"app": "rollout"}}, "progressDeadlineSeconds": 60,
+                         "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+                         "template": template("rollout", serviceAccountName=account, start="with-credentials")}}
+
+    def new_pod():
+        pods = demo.kubectl("get", "pods", "--selector=app=rollout", "--output=jsonpath={.items[*].metadata.name}").stdout.split()
+        return next((name for name in pods if name not in old), None)
+
+    old = []
+    demo.create(deployment("my-sa"))
+    demo.kubectl("rollout", "status", "deployment/rollout", "--timeout=120s")
+    old.append(new_pod())
+    demo.kubectl("apply", "--filename=-", document=deployment(STRANGER))
+    stopped = demo.cluster.try_kubectl(f"--namespace={NAMESPACE}", "rollout", "status", "deployment/rollout", "--timeout=120s")
+    check(stopped.returncode != 0 and "exceeded its progress deadline" in stopped.stderr, f"it stops: {stopped.stdout}{stopped.stderr}")
+    state = demo.cluster.get("deployment", "rollout", NAMESPACE)["status"]
+    check(state["availableReplicas"] == 1, f"the Pod that had credentials stays: {state}")
+    waiting = new_pod()
+    app = demo.cluster.get("pod", waiting, NAMESPACE)["status"]["containerStatuses"]
+    check(not any(container.get("started") for container in app if container["name"] == "app"), f"the app has not started: {app}")
+    if demo.is_native:
+        check(REFUSAL in events(demo, waiting), f"the events say why: {events(demo, waiting)}")
+    else:
+        check(REFUSAL in demo.log(waiting, EMULATOR), "its log says why")
+    demo.kubectl("apply", "--filename=-", document=deployment("my-sa"))
+    demo.kubectl("rollout", "status", "deployment/rollout", "--timeout=120s")
+    demo.kubectl("delete", "deployment/rollout", "--wait=false")
 
 
 def run_job(demo):

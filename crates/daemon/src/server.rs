@@ -73,6 +73,9 @@ impl Limits {
 /// Connections a second that are accepted where it is bounded. Others wait in the kernel's queue, or are not let into it.
 const BOUNDED_RATE: u32 = 20;
 
+/// Connections that the kernel keeps until they are accepted, where it is bounded: what is left of a flood is gone in seconds.
+const BOUNDED_BACKLOG: i32 = 64;
+
 /// From one read of a connection to the next, where it is bounded: nobody can have a read for each byte that they send.
 const BOUNDED_PAUSE: Duration = Duration::from_millis(20);
 
@@ -198,7 +201,16 @@ where
     let stop = shutdown.clone();
     let connect =
         move |stream, finish| http1_connection(stream, limits, handle.clone(), finish, stop.clone());
-    let pause = if limits.is_bounded { Duration::from_secs(1) / BOUNDED_RATE } else { Duration::ZERO };
+    let mut pause = Duration::ZERO;
+    if limits.is_bounded {
+        pause = Duration::from_secs(1) / BOUNDED_RATE;
+        for listener in &listeners {
+            // Said again, it replaces the longer one.
+            if let Err(error) = rustix::net::listen(listener, BOUNDED_BACKLOG) {
+                log::warn!(error:% = error; "can't shorten the queue of a listener");
+            }
+        }
+    }
     accept_paced(listeners, limits.connections, pause, connect, shutdown).await;
 }
 

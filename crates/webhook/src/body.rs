@@ -65,10 +65,7 @@ impl Bodies {
     /// Reads a body.
     pub async fn read(&self, mut body: Incoming) -> Result<Body<'_>, Unread> {
         let announced = body.size_hint();
-        let least = usize::try_from(announced.lower()).unwrap_or(usize::MAX);
-        if least > MOST {
-            return Err(Unread::TooLong);
-        }
+        let least = usize::try_from(announced.lower()).unwrap_or(MOST);
         let mut bytes = BytesMut::with_capacity(least.min(SHORT));
         if let Ok(read) = timeout(SHORT_TIME, append(&mut body, &mut bytes, SHORT)).await
             && read? == Read::All

@@ -39,8 +39,8 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// An h2 connection whose other side is gone is noticed by an unanswered ping.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_TIME: Duration = Duration::from_secs(10);
-/// Go opens a further connection where one has no stream left.
-const H2_STREAMS: u32 = 8;
+/// What Go's client takes for granted until it is told. One with a body that does not come ends soon (see `body`).
+const H2_STREAMS: u32 = 100;
 /// What a client may send before it is read: on a connection, on all streams of it together.
 const H2_WINDOW: u32 = 64 * 1024 - 1;
 /// Of each stream. The API server's are under 1 KiB.

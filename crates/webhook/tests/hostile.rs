@@ -11,8 +11,8 @@ mod program;
 mod hostile {
     use std::convert::Infallible;
     use std::pin::Pin;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    use std::sync::{Arc, Mutex};
     use std::task::{Context, Poll};
     use std::thread;
     use std::time::{Duration, Instant};
@@ -189,6 +189,49 @@ mod hostile {
             }
             std::future::pending::<()>().await;
         });
+    }
+
+    /// kubelet's probes come to the admin listener as strangers do.
+    #[test]
+    #[ignore = "measures time: ./test hostile"]
+    fn strangers_at_the_admin_listener_keep_kubelet_from_no_probe() {
+        let answered = Arc::new(Mutex::new(Vec::new()));
+        let probes = Arc::clone(&answered);
+        withstands(|webhook| {
+            let probes = Arc::clone(&probes);
+            async move {
+                let kubelet = Arc::clone(&webhook);
+                let probe = async move {
+                    loop {
+                        let begun = Instant::now();
+                        let answer =
+                            tokio::time::timeout(Duration::from_secs(2), kubelet.admin("/livez")).await;
+                        probes
+                            .lock()
+                            .unwrap()
+                            .push(answer.is_ok_and(|(status, _)| status == 200).then(|| begun.elapsed()));
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                };
+                let storm = async move {
+                    let mut held = std::collections::VecDeque::new();
+                    loop {
+                        for _ in 0..20 {
+                            if let Ok(stream) = TcpStream::connect(webhook.admin).await {
+                                let _ = stream.try_write(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n");
+                                held.push_back(stream);
+                            }
+                        }
+                        held.drain(..held.len().saturating_sub(2000));
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                };
+                tokio::join!(probe, storm);
+            }
+        });
+        let probes = answered.lock().unwrap();
+        println!("  probes: {probes:?}");
+        assert!(probes.len() > 5 && probes.iter().all(Option::is_some), "{probes:?}");
     }
 
     /// A body of which the first part is sent, as long as may be sent at once, and no more.

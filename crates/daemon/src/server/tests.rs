@@ -232,3 +232,28 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
     let read = tokio::time::timeout(Duration::from_secs(5), async { stream.read(&mut [0; 8]).await });
     read.await.is_ok_and(|read| read.unwrap_or(0) == 0)
 }
+
+/// Where strangers ask: no more than so many connections a second, a request on each, and a read of each now and then.
+#[tokio::test]
+async fn what_clients_can_cause_is_bounded_where_it_is_to_be() {
+    let (address, _stop, _server) = start(Limits { connections: 32, is_bounded: true, ..QUICK });
+    let begun = Instant::now();
+    let answer = exchange(address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+    let rest = (0..10).map(|_| tokio::spawn(exchange(address, b"GET / HTTP/1.0\r\n\r\n")));
+    for answer in rest.collect::<Vec<_>>() {
+        assert!(answer.await.unwrap().starts_with("HTTP/1.0 200"));
+    }
+    let least = Duration::from_secs(1) / BOUNDED_RATE * 9;
+    assert!(begun.elapsed() >= least, "eleven connections in {:?}", begun.elapsed());
+
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.set_nodelay(true).unwrap();
+    for byte in b"GET / HTTP/1.0\r\n\r\n" {
+        slow.write_all(&[*byte]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let mut answer = Vec::new();
+    slow.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.0 200"), "a slow client is still answered");
+}

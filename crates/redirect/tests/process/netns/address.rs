@@ -1,5 +1,7 @@
 //! `--mode address`.
 
+use std::process::Command;
+
 use imds_testkit::tool;
 
 use super::pod::{EMULATOR, IMDS, IMDS_V6, Pod, REFUSED, answer};
@@ -69,4 +71,34 @@ fn removal_takes_the_addresses_away() {
     pod.done("--mode address");
     pod.done("--remove");
     assert_eq!(tool::run("ip -brief address show"), before);
+}
+
+/// A program may bind its socket to the network card, and its packets leave by it: the kernel takes no answer from an address
+/// that is the Pod's own.
+#[test]
+fn a_client_that_binds_to_the_network_card_does_not_reach_the_node() {
+    let Some(pod) = Pod::new() else { return };
+    let _node = pod.connect_to_node();
+    let by_card = |url: &str| {
+        let mut curl = Command::new("curl");
+        curl.args([
+            "--silent",
+            "--globoff",
+            "--noproxy",
+            "*",
+            "--max-time",
+            "2",
+            "--interface",
+            "if!eth0",
+            url,
+        ]);
+        String::from_utf8(curl.output().unwrap().stdout).unwrap()
+    };
+    let urls = [IMDS, IMDS_V6].map(|address| format!("http://{address}/"));
+    assert_eq!(urls.each_ref().map(|url| by_card(url)), ["node", "node"], "without an interception it does");
+    for mode in ["--mode address", "--mode redirect --to-port 1338"] {
+        pod.done(mode);
+        assert_eq!(urls.each_ref().map(|url| by_card(url)), ["", ""], "{mode}");
+        pod.done("--remove");
+    }
 }
