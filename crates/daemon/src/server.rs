@@ -65,7 +65,7 @@ impl Default for Limits {
 
 impl Limits {
     /// For a page of health and metrics that strangers reach, beside a service that must not become slow by them: one request
-    /// a connection, `BOUNDED_RATE` connections a second, and a look at what came on each every `BOUNDED_PAUSE`.
+    /// a connection, 20 connections a second, and a read of each every 20 ms at most.
     pub const ADMIN: Self =
         Self { connections: 32, head_time: Duration::from_secs(2), head_bytes: 8 * 1024, is_bounded: true };
 }

@@ -35,7 +35,7 @@ pub struct Resources {
 impl Default for Resources {
     /// A few times what the emulator was measured to use: under 1 MiB idle and 16 KiB a connection. A `ResourceQuota` on any of
     /// these refuses a Pod with a container that lacks it. No CPU limit: the kernel would stop the emulator for most of each 100 ms
-    /// when clients ask much, and answers would be late; but see `CPU_LIMIT`.
+    /// when clients ask much, and answers would be late (but see `CPU_LIMIT`).
     fn default() -> Self {
         let list = |entries: &[(&str, &str)]| {
             entries.iter().filter_map(|(name, text)| Some(((*name).to_owned(), text.parse().ok()?))).collect()
