@@ -193,6 +193,22 @@ def check_chart(rendered):
             service = webhook["clientConfig"]["service"]
             faults.append(("Service", service["name"]) in objects or f"no Service {service['name']}")
             faults.append(("caBundle" in webhook["clientConfig"]) == (case == "secret") or "caBundle is the chart's in mode secret alone")
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        sources = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+        reached = [d["spec"] for d in documents if d["kind"] == "NetworkPolicy"]
+        open_to = lambda port: [rule.get("from") for rule in reached[0]["ingress"] if port in [p["port"] for p in rule["ports"]]]
+        limited = case == "everything"
+        faults += [
+            ("client-ca" in arguments) == limited or "a client certificate is required where no CA is named, or not where one is",
+            not limited
+            or arguments["client-ca"] == mounts["client-ca"] + "/" + sources["client-ca"]["secret"]["items"][0]["path"]
+            and sources["client-ca"]["secret"]["secretName"] == "api-server-client-ca"
+            or "--client-ca names another file than the Secret's",
+            not reached or open_to("admin") == [None] or "health and metrics are not open to all",
+            not reached
+            or open_to("reviews") == [[{"ipBlock": {"cidr": cidr}} for cidr in ("10.0.0.0/28", "fd00::/64")] if limited else None]
+            or "reviews are accepted from elsewhere than networkPolicy.reviewCIDRs says",
+        ]
         if "self-managed-certs" in arguments:
             secret = objects.get(("Secret", arguments["secret"]), {})
             rules = one("Role")["rules"] + one("ClusterRole")["rules"]

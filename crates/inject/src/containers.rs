@@ -21,7 +21,7 @@ const BEFORE_THE_KILL: u64 = 5;
 const NATIVE_GRACE_PERIOD: u64 = 1;
 
 /// kubelet writes the output of a startup probe that fails into the Pod's events, once so often, in seconds.
-const STARTUP_PROBE: &str = "--wait=8";
+pub(crate) const STARTUP_PROBE: &str = "--wait=8";
 const STARTUP_PROBE_TIMEOUT: u32 = 10;
 
 /// How long the emulator's own start timeout is by default, in seconds (its `--start-timeout`).

@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use crate::containers;
 use crate::injected::{How, Injected};
+use crate::integrity::{self, Examined};
 use crate::patch::{self, Added, Misplaced, Misshapen, Operation, Patch, to_json};
 use crate::pod::{
     ANNOTATIONS, CONTAINERS, INIT_CONTAINERS, PodView, SYSCTLS, UNPRIVILEGED_PORT_START, VOLUMES, is_named,
 };
-use crate::reason::Reason;
+use crate::reason::{Reason, some};
 use crate::server_version::ServerVersion;
 use crate::settings::{Settings, SidecarForm};
 use crate::warning::Warning;
@@ -50,6 +51,8 @@ pub enum Decision {
 /// What is added to a Pod, and what that means.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Injection {
+    /// Whether the emulator is injected, or an earlier injection is completed.
+    pub extent: Extent,
     /// The patch. Never empty.
     pub operations: Vec<Operation>,
     /// The role that the Pod's token is exchanged for: its trust policy has to allow `subject`.
@@ -65,6 +68,18 @@ pub struct Injection {
     pub subject: String,
     /// What follows from this injection and its owner may not expect.
     pub warnings: Vec<Warning>,
+}
+
+/// How much of an injection is added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// What an injected Pod lacks.
+    Completion {
+        /// What was injected before and is lost; empty where only containers that came later get what the others have.
+        restored: Vec<String>,
+    },
 }
 
 impl Injection {
@@ -89,7 +104,12 @@ impl From<Reason> for Decision {
 
 impl fmt::Display for Injection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { role, role_chain, interception, sidecar, .. } = self;
+        let Self { extent, role, role_chain, interception, sidecar, .. } = self;
+        if let Extent::Completion { restored } = extent
+            && !restored.is_empty()
+        {
+            write!(f, "{}; ", some(restored, ", "))?;
+        }
         write!(f, "role {role}")?;
         for hop in role_chain.hops() {
             write!(f, ", then {}", hop.role_arn)?;
@@ -98,10 +118,19 @@ impl fmt::Display for Injection {
     }
 }
 
+impl fmt::Display for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Whole => "injected",
+            Self::Completion { .. } => "completed",
+        })
+    }
+}
+
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Inject(injection) => write!(f, "injected: {injection}"),
+            Self::Inject(injection) => write!(f, "{}: {injection}", injection.extent),
             Self::Skip(reason) => write!(f, "left as it is: {reason}"),
             Self::Refuse(reason) => write!(f, "refused: {reason}"),
         }
@@ -152,7 +181,7 @@ fn injection(settings: &Settings, raw: &Value, context: &Context<'_>) -> Result<
         return Err(Reason::Windows);
     }
     if let Some(injected) = Injected::of(pod)? {
-        return completion(&injected, pod, context);
+        return completion(&injected, settings, pod, context);
     }
     let wishes = Wishes::of(pod, settings)?;
     let form = settings.sidecar.on(context.server);
@@ -161,26 +190,48 @@ fn injection(settings: &Settings, raw: &Value, context: &Context<'_>) -> Result<
     let Wishes { role, role_chain, interception, .. } = wishes;
     let warnings = consequences(form, interception, pod);
     let subject = subject(pod, context);
-    Ok(Injection { operations, role, role_chain, interception, sidecar: form, subject, warnings })
+    let (extent, sidecar) = (Extent::Whole, form);
+    Ok(Injection { extent, operations, role, role_chain, interception, sidecar, subject, warnings })
 }
 
-/// Another webhook may have added a container after us: it is told where IMDS is, as the others were.
-fn completion(injected: &Injected<'_>, pod: PodView<'_>, context: &Context<'_>) -> Result<Injection, Reason> {
+/// Another webhook may have added a container after us, which is told where IMDS is, as the others were; or it may have dropped
+/// what it does not know.
+fn completion(
+    injected: &Injected<'_>,
+    settings: &Settings,
+    pod: PodView<'_>,
+    context: &Context<'_>,
+) -> Result<Injection, Reason> {
     injected.check_annotations()?;
-    let (Some(How { interception: Interception::Endpoint, sidecar }), Some(role)) =
-        (injected.how(), injected.role())
-    else {
-        return Err(Reason::AlreadyInjected);
-    };
+    let Examined { how, role, container_endpoint, mut operations, mut restored, warnings } =
+        integrity::examine(injected, pod, settings, context.namespace)?;
+    let How { interception, sidecar } = how;
     let mut patch = Patch::new(pod.raw);
-    add_endpoint(&mut patch, pod, pod.has_volume(pod::AUTHORIZATION_VOLUME))?;
-    let operations = patch.into_operations();
+    match interception {
+        Interception::Endpoint => add_endpoint(&mut patch, pod, container_endpoint)?,
+        Interception::Address => {
+            allow_imds_port(&mut patch, pod)?;
+            if !patch.is_empty() {
+                restored.push(format!("the sysctl {UNPRIVILEGED_PORT_START}"));
+            }
+        }
+        Interception::Redirect => {}
+    }
+    operations.extend(patch.into_operations());
     if operations.is_empty() {
         return Err(Reason::AlreadyInjected);
     }
-    let (interception, subject) = (Interception::Endpoint, subject(pod, context));
-    let role_chain = injected.role_chain();
-    Ok(Injection { operations, role, role_chain, interception, sidecar, subject, warnings: Vec::new() })
+    let (extent, role_chain) = (Extent::Completion { restored }, injected.role_chain());
+    let subject = subject(pod, context);
+    Ok(Injection { extent, operations, role, role_chain, interception, sidecar, subject, warnings })
+}
+
+/// What an injected Pod that needs no completion has beside what the injection writes, for its owner to look at.
+pub fn injection_warnings(settings: &Settings, pod: &Value, namespace: &str) -> Vec<Warning> {
+    let pod = PodView::new(pod);
+    let Ok(Some(injected)) = Injected::of(pod) else { return Vec::new() };
+    integrity::examine(&injected, pod, settings, namespace)
+        .map_or_else(|_| Vec::new(), |found| found.warnings)
 }
 
 fn subject(pod: PodView<'_>, context: &Context<'_>) -> String {

@@ -8,7 +8,7 @@ use imds_contract::{
 use serde_json::Value;
 
 use crate::containers::literal;
-use crate::pod::{PodView, is_named};
+use crate::pod::{INIT_CONTAINERS, PodView, is_named};
 use crate::reason::Reason;
 use crate::settings::SidecarForm;
 
@@ -75,9 +75,15 @@ impl<'a> Injected<'a> {
         Ok(None)
     }
 
-    /// `None` for the status of a version that wrote it otherwise.
+    /// As the status says; for a status of another form, as the containers are. `None` where they are as no release writes them.
     pub(crate) fn how(&self) -> Option<How> {
-        self.how
+        self.how.or_else(|| {
+            let natively =
+                self.pod.items(INIT_CONTAINERS).iter().any(|item| is_named(item, pod::EMULATOR_CONTAINER));
+            let sidecar = if natively { SidecarForm::Native } else { SidecarForm::Classic };
+            let mode = self.pod.container(pod::REDIRECT_CONTAINER)?.get("args")?.get(1)?.as_str()?;
+            Some(How { interception: mode.parse().ok()?, sidecar })
+        })
     }
 
     /// The role that the annotation names, which is the emulator's ([`Injected::check_annotations`]); without it, the emulator's.
@@ -135,7 +141,7 @@ impl<'a> Injected<'a> {
     }
 
     /// As it stands in the emulator's environment; the last of a name counts, as for kubelet.
-    fn variable(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn variable(&self, name: &str) -> Option<&'a str> {
         let env = self.emulator.get("env")?.as_array()?;
         env.iter().rev().find(|variable| is_named(variable, name))?.get("value")?.as_str()
     }

@@ -11,6 +11,7 @@ mod decide;
 mod emulator_env;
 mod image;
 mod injected;
+mod integrity;
 mod near_miss;
 mod patch;
 mod pod;
@@ -28,7 +29,7 @@ mod wishes;
 mod workload;
 
 pub use container::Container;
-pub use decide::{Context, Decision, Injection, decide};
+pub use decide::{Context, Decision, Extent, Injection, decide, injection_warnings};
 pub use emulator_env::EmulatorEnv;
 pub use image::image_reference;
 pub use near_miss::warnings;

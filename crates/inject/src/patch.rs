@@ -125,6 +125,10 @@ impl<'a> Patch<'a> {
         Self { document, made: BTreeSet::new(), operations: Vec::new() }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
     pub(crate) fn into_operations(self) -> Vec<Operation> {
         self.operations
     }

@@ -29,6 +29,11 @@ pub enum Reason {
         /// What the annotation says now.
         asked: String,
     },
+    /// Injected, and what bears our names is not what the injection writes.
+    InjectionChanged {
+        /// Each difference, in words.
+        what: Vec<String>,
+    },
     /// The document has something where no Pod has it.
     Malformed {
         /// A JSON pointer to it.
@@ -78,6 +83,7 @@ impl Reason {
         match self {
             Self::NotLabelled | Self::Disabled { .. } | Self::MirrorPod | Self::AlreadyInjected => false,
             Self::InjectedOtherwise { .. }
+            | Self::InjectionChanged { .. }
             | Self::Malformed { .. }
             | Self::TooLarge
             | Self::NameTaken { .. }
@@ -98,6 +104,7 @@ impl Reason {
             Self::MirrorPod => "mirror_pod",
             Self::AlreadyInjected => "already_injected",
             Self::InjectedOtherwise { .. } => "injected_otherwise",
+            Self::InjectionChanged { .. } => "injection_changed",
             Self::Malformed { .. } => "malformed",
             Self::TooLarge => "too_large",
             Self::NameTaken { .. } => "name_taken",
@@ -134,6 +141,16 @@ impl fmt::Display for Reason {
                     visible(&excerpt(asked))
                 )
             }
+            Self::InjectionChanged { what } => write!(
+                f,
+                "the injected parts of the Pod were changed: {}. If another webhook changed them, have it leave out the containers \
+                 {} and {}; else remove the injected containers, their volumes and the annotation {}, so that the Pod is injected \
+                 again",
+                some(what, "; "),
+                imds_contract::pod::REDIRECT_CONTAINER,
+                imds_contract::pod::EMULATOR_CONTAINER,
+                annotation::STATUS,
+            ),
             Self::Malformed { path } => write!(f, "this is no Pod: it has something else at {path:?} than a Pod has there"),
             Self::TooLarge => f.write_str(
                 "the Pod is too large to be inspected: its labels, annotations, containers and volumes have more entries than the \
@@ -175,6 +192,16 @@ impl fmt::Display for Reason {
             }
         }
     }
+}
+
+/// The first few of a list, with nothing that a terminal obeys: the rest of a Pod may be long.
+pub(crate) fn some(all: &[String], separator: &str) -> String {
+    const SHOWN: usize = 5;
+    let mut shown: Vec<String> = all.iter().take(SHOWN).map(|one| visible(one).into_owned()).collect();
+    if let Some(further) = all.len().checked_sub(SHOWN).filter(|further| *further > 0) {
+        shown.push(format!("and {further} more"));
+    }
+    shown.join(separator)
 }
 
 impl Reason {

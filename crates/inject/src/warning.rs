@@ -4,6 +4,7 @@ use std::fmt;
 
 use imds_contract::{annotation, excerpt, visible};
 
+use crate::reason::some;
 use crate::server_version::ServerVersion;
 
 /// A near miss, or a consequence that the owner may not expect; one sentence each, which says what to do.
@@ -50,6 +51,22 @@ pub enum Warning {
     NeverCompletes {
         /// The Pod's `restartPolicy`.
         restart_policy: String,
+    },
+    /// A container of an injected Pod has another image than the one that is injected now.
+    OtherImage {
+        /// The container's name.
+        container: &'static str,
+        /// Its image.
+        image: String,
+        /// The image that is injected now.
+        expected: String,
+    },
+    /// A container or volume of an injected Pod has more than the injection writes.
+    InjectionExtended {
+        /// The container's name, or `the volume` with its name.
+        place: String,
+        /// What was added.
+        what: Vec<String>,
     },
     /// A container says that it listens on a port of the emulator.
     PortTaken {
@@ -100,6 +117,8 @@ impl Warning {
             Self::WrongKind { what: MetadataKind::Annotation, .. } => "annotation_as_label",
             Self::NotOnTemplate { .. } => "not_on_template",
             Self::NeverCompletes { .. } => "never_completes",
+            Self::OtherImage { .. } => "other_image",
+            Self::InjectionExtended { .. } => "injection_extended",
             Self::PortTaken { .. } => "port_taken",
         }
     }
@@ -160,6 +179,19 @@ impl fmt::Display for Warning {
                 visible(&excerpt(restart_policy)),
                 ServerVersion::FIRST_WITH_NATIVE_SIDECARS
             ),
+            Self::OtherImage { container, image, expected } => write!(
+                f,
+                "the injected container {container} has the image {:?}, not {:?}: make sure that a registry mirror or another \
+                 release put it there",
+                excerpt(image),
+                excerpt(expected)
+            ),
+            Self::InjectionExtended { place, what } => write!(
+                f,
+                "{place}, which is part of the injection, has what the injection does not write: {}. Make sure that it belongs \
+                 there",
+                some(what, ", ")
+            ),
             Self::PortTaken { container, port } => write!(
                 f,
                 "the container {:?} has the port {port}, which the emulator listens on in the same Pod: only one of the two will \
@@ -186,6 +218,9 @@ mod tests {
             Warning::Unknown { what: MetadataKind::Label, name: text(), meant: None }.to_string(),
             Warning::NeverCompletes { restart_policy: text() }.to_string(),
             Warning::PortTaken { container: text(), port: 80 }.to_string(),
+            Warning::OtherImage { container: "c", image: text(), expected: text() }.to_string(),
+            Warning::InjectionExtended { place: "c".to_owned(), what: vec![text()] }.to_string(),
+            Reason::InjectionChanged { what: vec![text()] }.to_string(),
             Reason::Disabled { value: text() }.to_string(),
             Reason::InjectedOtherwise { annotation: annotation::ROLE_ARN, injected: text(), asked: text() }
                 .to_string(),

@@ -5,9 +5,10 @@ use std::iter;
 
 use serde_json::Value;
 
-use crate::decide::{Context, Decision, decide};
+use crate::decide::{Context, Decision, decide, injection_warnings};
 use crate::near_miss;
 use crate::patch::at;
+use crate::reason::Reason;
 use crate::server_version::ServerVersion;
 use crate::settings::Settings;
 use crate::warning::Warning;
@@ -77,8 +78,12 @@ pub fn decide_document(
         let pod = at(document, &path).unwrap_or(&Value::Null);
         let decision = decide(settings, pod, &Context { namespace: &workload.namespace, server });
         let mut warnings = near_miss::of_workload(document, &workload);
-        if let Decision::Inject(injection) = &decision {
-            warnings.extend(injection.warnings.iter().cloned());
+        match &decision {
+            Decision::Inject(injection) => warnings.extend(injection.warnings.iter().cloned()),
+            Decision::Skip(Reason::AlreadyInjected) => {
+                warnings.extend(injection_warnings(settings, pod, &workload.namespace));
+            }
+            Decision::Skip(_) | Decision::Refuse(_) => {}
         }
         let Workload { kind, name, namespace, .. } = workload;
         WorkloadDecision { decision: decision.under(&path), path, kind, name, namespace, warnings }

@@ -129,6 +129,7 @@ fn every_reason_is_documented_and_no_other() {
         Reason::MirrorPod,
         Reason::AlreadyInjected,
         Reason::InjectedOtherwise { annotation: "", injected: String::new(), asked: String::new() },
+        Reason::InjectionChanged { what: Vec::new() },
         Reason::NativeUnsupported { server: ServerVersion::FIRST_WITH_NATIVE_SIDECARS },
         Reason::Malformed { path: String::new() },
         Reason::NameTaken { what: "volume", name: "" },
@@ -147,6 +148,7 @@ fn every_reason_is_documented_and_no_other() {
             | Reason::MirrorPod
             | Reason::AlreadyInjected
             | Reason::InjectedOtherwise { .. }
+            | Reason::InjectionChanged { .. }
             | Reason::NativeUnsupported { .. }
             | Reason::Malformed { .. }
             | Reason::NameTaken { .. }
@@ -174,6 +176,8 @@ fn every_warning_is_documented_and_no_other() {
         Warning::NotOnTemplate { what: MetadataKind::Label, name, kind: String::new(), template: "" },
         Warning::NeverCompletes { restart_policy: String::new() },
         Warning::PortTaken { container: String::new(), port: 0 },
+        Warning::OtherImage { container: "", image: String::new(), expected: String::new() },
+        Warning::InjectionExtended { place: String::new(), what: Vec::new() },
     ];
     warnings.extend(both.map(|what| Warning::Unknown { what, name: String::new(), meant: None }));
     warnings.extend(both.map(|what| Warning::WrongKind { what, name }));
@@ -186,6 +190,8 @@ fn every_warning_is_documented_and_no_other() {
             | Warning::WrongKind { .. }
             | Warning::NotOnTemplate { .. }
             | Warning::NeverCompletes { .. }
+            | Warning::OtherImage { .. }
+            | Warning::InjectionExtended { .. }
             | Warning::PortTaken { .. } => {}
         }
     }

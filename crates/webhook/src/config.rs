@@ -26,6 +26,9 @@ pub struct Arguments {
     /// The image with the programs, before the settings' own
     #[arg(long, value_parser = image_reference)]
     image: Option<String>,
+    /// Serve reviews only to clients with a certificate of a CA in this file, in PEM; read at the start
+    #[arg(long, value_name = "FILE")]
+    pub(crate) client_ca: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) certificate: CertificateArguments,
     /// How many seconds to go on serving after SIGTERM, while others learn that this replica is leaving

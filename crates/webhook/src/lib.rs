@@ -10,6 +10,7 @@ pub mod body;
 pub mod certificate;
 pub mod config;
 pub mod kubernetes;
+pub mod log_limit;
 pub mod metrics;
 pub mod review;
 pub mod server;
@@ -50,10 +51,13 @@ pub async fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<()>
     let listener = listen(arguments.listen, PORT)?;
     let admin_listener = listen(arguments.admin_listen, ADMIN_PORT)?;
     let grace = arguments.grace_period();
-    let metrics = Arc::new(metrics::Metrics::new(certificate::system_time()));
+    let log = Arc::new(log_limit::RequestLog::default());
+    let metrics = Arc::new(metrics::Metrics::new(certificate::system_time(), Arc::clone(&log)));
 
     let serving = Arc::new(Serving::new());
-    let tls = server::tls(Arc::clone(&serving) as _).context("can't set TLS up")?;
+    let clients = arguments.client_ca.as_deref().map(server::client_authorities).transpose()?;
+    let needs_client_certificate = clients.is_some();
+    let tls = server::tls(Arc::clone(&serving) as _, clients).context("can't set TLS up")?;
     let mut background = tokio::task::JoinSet::new();
     start_certificate(arguments.certificate, &serving, &mut background)?;
 
@@ -77,6 +81,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<()>
         admin:% = address(&admin_listener),
         image = settings.image,
         interception = settings.interception.as_str(),
+        client_certificate = if needs_client_certificate { "required" } else { "not requested" },
         version = env!("CARGO_PKG_VERSION");
         "answering reviews"
     );
@@ -89,7 +94,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<()>
         stopping: stopping.clone(),
     });
     let service =
-        Arc::new(service::Service { settings, server_version, bodies: body::Bodies::new(), metrics });
+        Arc::new(service::Service { settings, server_version, bodies: body::Bodies::new(), log, metrics });
     let mut listeners = tokio::task::JoinSet::new();
     listeners.spawn(server::serve(listener, tls, service, stopping, shutdown.clone()));
     let handle = move |request| {

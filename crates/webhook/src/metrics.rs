@@ -1,16 +1,19 @@
 //! What `/metrics` tells. Every name and label is listed in `docs/metrics.md`.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use imds_daemon::metrics::{Counter, Histogram, Kind, Tally, Text};
 
+use crate::log_limit::RequestLog;
 use crate::review::{Outcome, Webhook};
 
 /// Why a Pod is refused, in the words of `Outcome::Refused`. They are shown before they occur, so that the first refusal is
 /// an increase.
-const REFUSALS: [&str; 11] = [
+const REFUSALS: [&str; 12] = [
     "host_network",
     "injected_otherwise",
+    "injection_changed",
     "internal",
     "invalid_annotations",
     "malformed",
@@ -27,13 +30,14 @@ const REFUSALS: [&str; 11] = [
 pub struct Metrics {
     reviews: Tally<3>,
     unreadable: Counter,
+    log: Arc<RequestLog>,
     review_time: Histogram<8>,
     start: SystemTime,
 }
 
 impl Metrics {
     /// All at zero.
-    pub fn new(start: SystemTime) -> Self {
+    pub fn new(start: SystemTime, log: Arc<RequestLog>) -> Self {
         let reviews = Tally::new();
         for reason in REFUSALS {
             reviews.start_at_zero([Webhook::Mutate.name(), "refused", reason]);
@@ -41,6 +45,7 @@ impl Metrics {
         Self {
             reviews,
             unreadable: Counter::new(),
+            log,
             review_time: Histogram::new([1, 2, 5, 10, 50, 100, 1000, 5000]),
             start,
         }
@@ -73,6 +78,12 @@ impl Metrics {
             "Requests that were no AdmissionReview, or too long or too slow.",
         )
         .sample(&[], self.unreadable.get());
+        text.family(
+            "imds_webhook_log_lines_suppressed_total",
+            Kind::Counter,
+            "Log lines that requests would have caused beyond the rate that is logged.",
+        )
+        .sample(&[], self.log.suppressed.get());
         text.histogram(
             "imds_webhook_review_duration_seconds",
             "How long reviews took, from the end of the request to the answer.",

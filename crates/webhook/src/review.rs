@@ -10,7 +10,7 @@ use std::str::Utf8Error;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use imds_inject::{
-    Context, Decision, Operation, PodError, Reason, ServerVersion, Settings, Warning, read_pod,
+    Context, Decision, Extent, Operation, PodError, Reason, ServerVersion, Settings, Warning, read_pod,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -72,6 +72,11 @@ pub enum Outcome {
         /// A sentence.
         what: String,
     },
+    /// An injected Pod got again what it had lost.
+    Completed {
+        /// A sentence.
+        what: String,
+    },
     /// Left as it is, for this reason.
     Skipped {
         /// One word.
@@ -98,6 +103,7 @@ impl Outcome {
     pub fn labels(&self) -> [&'static str; 2] {
         match self {
             Self::Injected { .. } => ["injected", ""],
+            Self::Completed { .. } => ["completed", ""],
             Self::Skipped { reason } => ["skipped", reason],
             Self::Refused { reason, .. } => ["refused", reason],
             Self::Warned { reason, .. } => ["warned", reason],
@@ -298,29 +304,37 @@ impl<'a> Answer<'a> {
         server: Option<ServerVersion>,
     ) -> Outcome {
         let decision = imds_inject::decide(settings, pod, &Context { namespace, server });
-        let near_misses = self.lint(pod);
+        let mut warnings = imds_inject::warnings(pod);
+        if decision == Decision::Skip(Reason::AlreadyInjected) {
+            warnings.extend(imds_inject::injection_warnings(settings, pod, namespace));
+        }
+        let warned = self.warned(&warnings);
         match decision {
             Decision::Inject(injection) => match encoded(&injection.operations) {
                 Ok(patch) => {
                     self.patch_type = Some("JSONPatch");
                     self.patch = Some(patch);
                     self.warn(&injection.warnings);
-                    Outcome::Injected { what: Decision::Inject(injection).to_string() }
+                    let is_whole = injection.extent == Extent::Whole;
+                    let what = Decision::Inject(injection).to_string();
+                    if is_whole { Outcome::Injected { what } } else { Outcome::Completed { what } }
                 }
                 // It can't fail: an operation is a path and JSON. Admitting the Pod without its identity would be worse.
                 Err(error) => self.deny("internal", error.to_string()),
             },
             Decision::Refuse(reason) => self.refuse(&reason),
-            Decision::Skip(_) if matches!(near_misses, Outcome::Warned { .. }) => near_misses,
-            Decision::Skip(reason) => Outcome::Skipped { reason: reason.word() },
+            Decision::Skip(reason) => warned.unwrap_or_else(|| Outcome::Skipped { reason: reason.word() }),
         }
     }
 
     fn lint(&mut self, pod: &Value) -> Outcome {
-        let warnings = imds_inject::warnings(pod);
-        let Some(first) = warnings.first() else { return Outcome::Skipped { reason: "nothing_to_say" } };
-        self.warn(&warnings);
-        Outcome::Warned { reason: first.word(), message: self.warnings.join("; ") }
+        self.warned(&imds_inject::warnings(pod)).unwrap_or(Outcome::Skipped { reason: "nothing_to_say" })
+    }
+
+    fn warned(&mut self, warnings: &[Warning]) -> Option<Outcome> {
+        let first = warnings.first()?;
+        self.warn(warnings);
+        Some(Outcome::Warned { reason: first.word(), message: self.warnings.join("; ") })
     }
 
     fn warn(&mut self, warnings: &[Warning]) {

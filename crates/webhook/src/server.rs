@@ -5,10 +5,12 @@
 //! the end of the grace period, what is open finishes its request and is closed (h2: GOAWAY).
 
 use std::convert::Infallible;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use http::Request;
 use http::header::{self, HeaderValue};
 use hyper::body::Incoming;
@@ -16,8 +18,11 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use imds_daemon::server::accept;
 use imds_daemon::shutdown::Shutdown;
-use rustls::ServerConfig;
-use rustls::server::ResolvesServerCert;
+use log::Level;
+use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -42,15 +47,40 @@ const H2_WINDOW: u32 = 64 * 1024 - 1;
 const H2_HEADER_BYTES: u32 = 8 * 1024;
 const H2: &[u8] = b"h2";
 
-/// The TLS configuration: TLS 1.2 and 1.3, h2 and HTTP/1.1, no client certificate.
-pub fn tls(certificate: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, rustls::Error> {
+/// The TLS configuration: TLS 1.2 and 1.3, h2 and HTTP/1.1. With `clients`, a connection needs a client certificate that one of
+/// these authorities signed.
+pub fn tls(
+    certificate: Arc<dyn ResolvesServerCert>,
+    clients: Option<RootCertStore>,
+) -> anyhow::Result<ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(certificate);
+    let builder =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder = match clients {
+        Some(roots) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+            builder.with_client_cert_verifier(verifier)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(certificate);
     config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// The authorities of clients, from a file in PEM.
+pub fn client_authorities(file: &Path) -> anyhow::Result<RootCertStore> {
+    let shown = file.display();
+    let pem = std::fs::read(file).with_context(|| format!("can't read the client CA {shown}"))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.with_context(|| format!("the client CA {shown} is damaged"))?;
+        roots
+            .add(certificate)
+            .with_context(|| format!("the client CA {shown} holds what is no CA certificate"))?;
+    }
+    anyhow::ensure!(!roots.is_empty(), "the client CA {shown} holds no certificate in PEM");
+    Ok(roots)
 }
 
 /// Serves until `shutdown`. `stopping` says that the end is near.
@@ -79,7 +109,12 @@ async fn connection(
     let stream = tokio::select! {
         Ok(Ok(stream)) = handshake => stream,
         // A client without TLS, one that does not trust us, a port scan: the other side knows why.
-        else => return log::debug!("a TLS handshake failed"),
+        else => {
+            if service.log.permits(&service.log.unreadable, Level::Debug) {
+                log::debug!("a TLS handshake failed");
+            }
+            return;
+        }
     };
     let h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
     let respond = hyper::service::service_fn(move |request: Request<Incoming>| {

@@ -8,10 +8,12 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use imds_inject::{ServerVersion, Settings};
+use log::Level;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::body::{Bodies, Unread};
+use crate::log_limit::RequestLog;
 use crate::metrics::Metrics;
 use crate::review::{Outcome, Subject, Webhook, review};
 
@@ -24,6 +26,8 @@ pub struct Service {
     pub server_version: watch::Receiver<Option<ServerVersion>>,
     /// The bodies that are being read and reviewed.
     pub bodies: Bodies,
+    /// What may be logged of requests.
+    pub log: Arc<RequestLog>,
     /// The counters.
     pub metrics: Arc<Metrics>,
 }
@@ -57,7 +61,7 @@ impl Service {
         match review(&body.bytes, webhook, &self.settings, server) {
             Ok(reviewed) => {
                 self.metrics.reviewed(webhook, &reviewed.outcome, begun.elapsed());
-                log_outcome(webhook, &reviewed.outcome, &reviewed.subject);
+                log_outcome(&self.log, webhook, &reviewed.outcome, &reviewed.subject);
                 let mut answer = Response::new(Full::new(reviewed.body.into()));
                 let json = HeaderValue::from_static("application/json");
                 answer.headers_mut().insert(header::CONTENT_TYPE, json);
@@ -69,17 +73,25 @@ impl Service {
 
     fn unreadable(&self, status: StatusCode, why: &str) -> Response<Full<Bytes>> {
         self.metrics.unreadable();
-        log::warn!(status = status.as_u16(); "can't read a request: {why}");
+        if self.log.permits(&self.log.unreadable, Level::Warn) {
+            log::warn!(status = status.as_u16(); "can't read a request: {why}");
+        }
         text(status, format!("{why}\n"))
     }
 }
 
 /// What changed a Pod or stopped it is of interest; the rest is not.
-fn log_outcome(webhook: Webhook, outcome: &Outcome, subject: &Subject) {
+fn log_outcome(log: &RequestLog, webhook: Webhook, outcome: &Outcome, subject: &Subject) {
+    let level = if matches!(outcome, Outcome::Skipped { .. }) { Level::Debug } else { Level::Info };
+    if !log.permits(&log.reviews, level) {
+        return;
+    }
     let Subject { uid, namespace, name } = subject;
     let (webhook, [_, reason]) = (webhook.name(), outcome.labels());
     match outcome {
-        Outcome::Injected { what } => log::info!(webhook, namespace, pod = name, uid; "{what}"),
+        Outcome::Injected { what } | Outcome::Completed { what } => {
+            log::info!(webhook, namespace, pod = name, uid; "{what}");
+        }
         Outcome::Refused { message, .. } => {
             log::info!(webhook, namespace, pod = name, uid, reason; "refused: {message}");
         }

@@ -17,7 +17,9 @@ mod server {
     use hyper_util::rt::{TokioExecutor, TokioIo};
     use serde_json::{Value, json};
 
-    use crate::program::{Webhook, json, post, recorded};
+    use rustls_pki_types::PrivateKeyDer;
+
+    use crate::program::{Identity, Webhook, json, post, recorded};
 
     #[tokio::test]
     async fn eighty_reviews_over_one_connection() {
@@ -127,6 +129,115 @@ mod server {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert!(webhook.child.wait().unwrap().success());
+    }
+
+    /// An authority, and a certificate that it signed for a client.
+    fn authority() -> (String, Identity) {
+        let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let authority = parameters.self_signed(&key).unwrap();
+        let issuer = rcgen::Issuer::new(parameters, key);
+        let mut client = rcgen::CertificateParams::new(vec!["kube-apiserver".to_owned()]).unwrap();
+        client.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = client.signed_by(&key, &issuer).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        (authority.pem(), (vec![certificate.der().clone()], key))
+    }
+
+    /// Whether a review over a connection of its own is answered.
+    async fn is_answered(webhook: &Webhook, client: Option<Identity>) -> bool {
+        // With TLS 1.3 the client learns with the first answer that its certificate was not accepted.
+        let Ok(mut connection) = webhook.http1_as(client).await else { return false };
+        let answer = connection.send_request(post("/mutate", recorded("pod-bare"))).await;
+        answer.is_ok_and(|answer| answer.status() == 200)
+    }
+
+    #[tokio::test]
+    async fn with_a_client_ca_only_its_clients_are_answered() {
+        let ((trusted, api_server), (_, stranger)) = (authority(), authority());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.crt");
+        std::fs::write(&file, trusted).unwrap();
+        let webhook = Webhook::start(&["--client-ca", file.to_str().unwrap()]);
+        assert!(is_answered(&webhook, Some(api_server)).await, "a certificate of the CA");
+        assert!(!is_answered(&webhook, None).await, "no certificate");
+        assert!(!is_answered(&webhook, Some(stranger)).await, "a certificate of another CA");
+        assert_eq!(webhook.admin("/readyz").await.0, 200, "probes need no certificate");
+        let (_, page) = webhook.admin("/metrics").await;
+        assert!(page.contains("outcome=\"injected\",reason=\"\"} 1\n"), "{page}");
+    }
+
+    #[tokio::test]
+    async fn without_a_client_ca_a_certificate_is_not_requested() {
+        let webhook = Webhook::start(&[]);
+        assert!(is_answered(&webhook, None).await);
+        assert!(is_answered(&webhook, Some(authority().1)).await);
+    }
+
+    #[test]
+    fn a_client_ca_that_can_not_be_used_is_named_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["imds-webhook.imds.svc".to_owned()]).unwrap();
+        let file = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            file
+        };
+        let (certificate, key) =
+            (file("tls.crt", &made.cert.pem()), file("tls.key", &made.signing_key.serialize_pem()));
+        for (client_ca, expected) in [
+            (folder.path().join("absent"), "can't read the client CA"),
+            (file("empty", ""), "holds no certificate in PEM"),
+            (
+                file("damaged", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+                "the client CA",
+            ),
+        ] {
+            let output = Command::new(env!("CARGO_BIN_EXE_imds-webhook"))
+                .env_clear()
+                .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--image", "i"])
+                .args(["--tls-cert".as_ref(), certificate.as_os_str(), "--tls-key".as_ref(), key.as_os_str()])
+                .args(["--client-ca".as_ref(), client_ca.as_os_str()])
+                .output()
+                .unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(!output.status.success() && said.contains(expected), "{said}");
+            assert!(said.contains(client_ca.to_str().unwrap()), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_reviews_writes_a_bounded_log() {
+        const REVIEWS: usize = 1500;
+        let webhook = Webhook::start_through(&[], &["--log-level", "info"]);
+        let mut connection = webhook.http1().await;
+        let begun = Instant::now();
+        for _ in 0..REVIEWS {
+            connection.ready().await.unwrap();
+            let answer = connection.send_request(post("/mutate", recorded("pod-bare"))).await.unwrap();
+            assert_eq!(answer.status(), 200);
+            json(answer).await;
+        }
+        let allowed = 101 + 20 * (usize::try_from(begun.elapsed().as_secs()).unwrap() + 1);
+        let mut connection = webhook.http1().await;
+        assert_eq!(
+            connection.send_request(post("/mutate", b"nonsense".to_vec())).await.unwrap().status(),
+            400
+        );
+        let mut written = 0;
+        // What can't be read has a budget of its own: it is logged in spite of the flood.
+        while let Ok(line) = webhook.log.lock().unwrap().recv_timeout(Duration::from_secs(20)) {
+            written += usize::from(line.contains("injected: role"));
+            if line.contains("can't read a request") {
+                break;
+            }
+        }
+        assert!((100..=allowed).contains(&written), "{written} of {REVIEWS}, {allowed} allowed");
+        let (_, page) = webhook.admin("/metrics").await;
+        let suppressed = REVIEWS - written;
+        assert!(page.contains(&format!("imds_webhook_log_lines_suppressed_total {suppressed}\n")), "{page}");
     }
 
     #[tokio::test]

@@ -97,7 +97,7 @@ fn as_json(patch: &[Operation]) -> Value {
 /// One line for the decision, one for each warning.
 fn report(place: &str, who: &str, decided: &WorkloadDecision) -> Vec<Found> {
     let (text, grade) = match &decided.decision {
-        Decision::Inject(injection) => (format!("injected {who}: {injection}"), Grade::Well),
+        Decision::Inject(injection) => (format!("{} {who}: {injection}", injection.extent), Grade::Well),
         Decision::Skip(reason) => (format!("left as it is {who}: {reason}"), Grade::Well),
         Decision::Refuse(reason) => (format!("refused {who}: {reason}"), Grade::Refused),
     };

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::check::{Fault, fault};
-use super::recording::{Recording, named};
+use super::recording::{DRY_RUN, Recording, named};
 
 const ANNOTATION: &str = "gkemulticloud.googleapis.com/aws-imds-emulator";
 const EMULATOR: &str = "aws-imds-emulator";
@@ -25,6 +25,7 @@ pub fn faults() -> Vec<Fault> {
     let mut add = |word, what, put: fn(&mut Recording)| faults.push(fault(word, what, Recording::pod(), put));
     looking(&mut add);
     injection(&mut add);
+    integrity(&mut add);
     containers(&mut add);
     credentials(&mut add);
     token(&mut add);
@@ -94,6 +95,76 @@ fn injection(add: Add<'_>) {
                 json!("arn:aws:iam::123456789012:role/another-role");
         });
     });
+}
+
+/// The emulator's container is changed, in the Pod alone.
+fn emulator(recording: &mut Recording, change: fn(&mut Value)) {
+    recording.edit(POD, |pod| change(named(&mut pod["spec"]["containers"], EMULATOR)));
+}
+
+fn integrity(add: Add<'_>) {
+    add(
+        "injection_changed",
+        "a status annotation, and containers that the injection does not write",
+        |pod| {
+            emulator(pod, |emulator| {
+                emulator["image"] = json!("evil.example/x:1");
+                emulator["command"] = json!(["/bin/sh"]);
+                emulator["securityContext"]["capabilities"]["add"] = json!(["NET_ADMIN"]);
+            });
+        },
+    );
+    add("injection_incomplete", "another webhook dropped a field that it does not know", |pod| {
+        emulator(pod, |emulator| drop(emulator.as_object_mut().unwrap().remove("lifecycle")));
+    });
+    add("other_image", "`kubectl set image pod/nginx aws-imds-emulator=evil.example/x:1`", |pod| {
+        emulator(pod, |emulator| emulator["image"] = json!("evil.example/x:1"));
+    });
+    add("other_image", "the same, where you may not create Pods", |pod| {
+        emulator(pod, |emulator| emulator["image"] = json!("evil.example/x:1"));
+        emulator(pod, |emulator| {
+            emulator["env"]
+                .as_array_mut()
+                .unwrap()
+                .retain(|variable| variable["name"] != "AWS_ENDPOINT_URL_STS");
+        });
+        pod.fails(
+            DRY_RUN,
+            "Error from server (Forbidden): error when creating \"STDIN\": pods is forbidden: User \"jane\" cannot create resource \"pods\" in API group \"\" in the namespace \"imds-test\"",
+        );
+    });
+    add("injection_extended", "a variable that somebody gave to the emulator", |pod| {
+        emulator(pod, |emulator| {
+            let env = emulator["env"].as_array_mut().unwrap();
+            env.push(json!({"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}));
+        });
+    });
+    add("token_shared", "an ephemeral container that mounts the emulator's token", |pod| {
+        ephemeral(
+            pod,
+            &json!({"name": "debugger", "volumeMounts": [{"name": "aws-imds-emulator-token", "mountPath": "/t"}]}),
+        );
+    });
+    add(
+        "authorization_shared",
+        "an ephemeral container that mounts the other volume of the injection",
+        |pod| {
+            ephemeral(
+                pod,
+                &json!({"name": "debugger", "volumeMounts": [{"name": "aws-imds-emulator-authorization", "mountPath": "/t"}]}),
+            );
+        },
+    );
+    add("ephemeral_named", "an ephemeral container that bears a name of ours", |pod| {
+        ephemeral(pod, &json!({"name": "aws-imds-emulator-debug"}));
+    });
+    add("ephemeral_target", "`kubectl debug nginx --target aws-imds-emulator`", |pod| {
+        ephemeral(pod, &json!({"name": "debugger", "targetContainerName": "aws-imds-emulator"}));
+    });
+}
+
+fn ephemeral(recording: &mut Recording, container: &Value) {
+    recording.edit(POD, |pod| pod["spec"]["ephemeralContainers"] = json!([container]));
 }
 
 fn status<'a>(pod: &'a mut Value, container: &str) -> &'a mut Value {

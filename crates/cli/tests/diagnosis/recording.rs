@@ -29,6 +29,9 @@ pub struct Recording(Vec<Call>);
 pub const NODES: &str = r#"get nodes --output=jsonpath={range .items[*]}{.spec.providerID}{"\n"}{end}"#;
 /// What it asks of Pods without the label.
 pub const OTHERS: &str = r#"--output=jsonpath={range .items[*]}{.metadata.namespace}{"\t"}{.metadata.name}{"\t"}{.metadata.labels}{"\t"}{.metadata.annotations}{"\t"}{.metadata.ownerReferences}{"\n"}{end}"#;
+/// What it asks of a new Pod in the namespace of the recorded Pods.
+pub const DRY_RUN: &str =
+    "create --dry-run=server --validate=false --namespace=imds-test --filename=- --output=json";
 pub const NODE: &str = "get node node --output=jsonpath={.spec.providerID}";
 
 /// How the program ended, and what it said.
@@ -48,6 +51,11 @@ impl Recording {
         // Nodes were not asked about when it was recorded; a kubelet without a cloud provider names none.
         recording.also(NODES, "\n");
         recording.also(NODE, "");
+        // Nor was a new Pod tried beside the recorded one: it gets the same injection.
+        let pod = recording.0.iter().find(|call| call.words.join(" ").starts_with("get pod "));
+        if let Some(pod) = pod.map(|call| call.stdout.clone()) {
+            recording.also(DRY_RUN, &pod);
+        }
         recording
     }
 

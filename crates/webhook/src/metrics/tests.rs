@@ -92,6 +92,16 @@ fn after_everything(metrics: &Metrics) -> Families {
     mutated(metrics, &create(&json!({})), &native);
     let mut again = injected(&settings);
     mutated(metrics, &create(&again), &settings);
+    for (field, value) in [
+        ("command", json!(["/bin/sh"])),
+        ("restartPolicy", Value::Null),
+        ("image", json!("mirror:1")),
+        ("envFrom", json!([{"configMapRef": {"name": "c"}}])),
+    ] {
+        let mut pod = again.clone();
+        pod["spec"]["initContainers"][1][field] = value;
+        mutated(metrics, &create(&pod), &settings);
+    }
     again["metadata"]["annotations"][annotation::ROLE_ARN] = format!("{ROLE}-other").into();
     mutated(metrics, &create(&again), &settings);
     mutated(metrics, &request("UPDATE", "pods", &json!({})), &settings);
@@ -106,7 +116,7 @@ fn after_everything(metrics: &Metrics) -> Families {
 
 #[test]
 fn every_metric_label_and_value_is_documented_and_no_other() {
-    let shown = after_everything(&Metrics::new(UNIX_EPOCH));
+    let shown = after_everything(&Metrics::new(UNIX_EPOCH, Arc::default()));
     let shown = without_values(shown, "imds_webhook_build_info", "version");
     assert_eq!(shown, documented("imds-webhook"));
 }
@@ -123,7 +133,7 @@ fn every_reason_and_every_near_miss_has_occurred() {
     });
     // Said of an injected Pod, or of what is no Pod.
     let uncounted = ["not_on_template", "never_completes", "port_taken"];
-    let occurred = after_everything(&Metrics::new(UNIX_EPOCH));
+    let occurred = after_everything(&Metrics::new(UNIX_EPOCH, Arc::default()));
     let occurred = &occurred["imds_webhook_reviews_total"].labels["reason"];
     let missing: Vec<_> =
         words.filter(|word| !uncounted.contains(word) && !occurred.contains(*word)).collect();
@@ -132,7 +142,8 @@ fn every_reason_and_every_near_miss_has_occurred() {
 
 #[test]
 fn every_refusal_is_shown_before_it_occurs() {
-    let (before, after) = (Metrics::new(UNIX_EPOCH), Metrics::new(UNIX_EPOCH));
+    let (before, after) =
+        (Metrics::new(UNIX_EPOCH, Arc::default()), Metrics::new(UNIX_EPOCH, Arc::default()));
     after_everything(&after);
     let refusals = |metrics: &Metrics| {
         let page = metrics.render(None);

@@ -65,6 +65,44 @@ fn the_patched_pod_needs_no_second_patch() {
     assert_eq!(outcome.labels(), ["skipped", "already_injected"]);
 }
 
+/// A review of the injected Pod, after a change to its emulator or to the Pod.
+fn injected_then(change: impl FnOnce(&mut Value)) -> (Value, Outcome) {
+    let mut review: Value = serde_json::from_slice(&recorded("pod-bare")).unwrap();
+    let (_, response, _) = mutate("pod-bare");
+    let patch: json_patch::Patch = serde_json::from_value(patch(&response)).unwrap();
+    json_patch::patch(&mut review["request"]["object"], &patch).unwrap();
+    change(&mut review["request"]["object"]);
+    let (response, outcome, _) = ask(Webhook::Mutate, &serde_json::to_vec(&review).unwrap());
+    (response, outcome)
+}
+
+#[test]
+fn a_lost_field_is_completed_and_not_called_an_injection() {
+    let (response, outcome) = injected_then(|pod| {
+        pod["spec"]["initContainers"][1].as_object_mut().unwrap().remove("restartPolicy");
+    });
+    let added = json!([{"op": "add", "path": "/spec/initContainers/1/restartPolicy", "value": "Always"}]);
+    assert_eq!(patch(&response), added);
+    assert_eq!(outcome.labels(), ["completed", ""]);
+    let Outcome::Completed { what } = outcome else { panic!("{outcome:?}") };
+    assert!(what.starts_with("completed: restartPolicy of aws-imds-emulator; "), "{what}");
+}
+
+#[test]
+fn a_forged_status_is_refused_and_another_image_is_warned_of() {
+    let (response, outcome) = injected_then(|pod| {
+        pod["spec"]["initContainers"] = json!([
+            {"name": "aws-imds-emulator-redirect", "image": "evil.example/x:1", "securityContext": {"privileged": true}},
+            {"name": "aws-imds-emulator", "image": "evil.example/x:1", "restartPolicy": "Always"},
+        ]);
+    });
+    assert_eq!((&response["allowed"], outcome.labels()), (&json!(false), ["refused", "injection_changed"]));
+    let (response, outcome) =
+        injected_then(|pod| pod["spec"]["initContainers"][1]["image"] = json!("evil.example/x:1"));
+    assert_eq!((&response["allowed"], outcome.labels()), (&json!(true), ["warned", "other_image"]));
+    assert!(response["warnings"][0].as_str().unwrap().contains("evil.example/x:1"), "{response}");
+}
+
 #[test]
 fn a_refusal_says_what_to_do() {
     for (name, reason) in [

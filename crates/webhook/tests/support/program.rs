@@ -14,13 +14,16 @@ use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls_pki_types::ServerName;
 use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+/// A client's certificate, and its key.
+pub(crate) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// The running program, and a client of it.
 pub(crate) struct Webhook {
@@ -94,15 +97,27 @@ impl Webhook {
     }
 
     pub(crate) async fn try_tls(&self, alpn: &[&[u8]]) -> io::Result<TlsStream<TcpStream>> {
+        self.tls_as(alpn, None).await
+    }
+
+    /// As a client with this certificate.
+    pub(crate) async fn tls_as(
+        &self,
+        alpn: &[&[u8]],
+        client: Option<Identity>,
+    ) -> io::Result<TlsStream<TcpStream>> {
         let mut roots = rustls::RootCertStore::empty();
-        let certificate = rustls_pki_types::CertificateDer::from_pem_file(self.folder.path().join("tls.crt"));
+        let certificate = CertificateDer::from_pem_file(self.folder.path().join("tls.crt"));
         roots.add(certificate.unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        let config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let mut config = match client {
+            Some((chain, key)) => config.with_client_auth_cert(chain, key).unwrap(),
+            None => config.with_no_client_auth(),
+        };
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         let stream = TcpStream::connect(self.reviews).await?;
         let name = ServerName::try_from("imds-webhook.imds.svc").unwrap();
@@ -115,7 +130,15 @@ impl Webhook {
     }
 
     pub(crate) async fn try_http1(&self) -> io::Result<http1::SendRequest<Full<Bytes>>> {
-        let stream = self.try_tls(&[b"http/1.1"]).await?;
+        self.http1_as(None).await
+    }
+
+    /// As a client with this certificate.
+    pub(crate) async fn http1_as(
+        &self,
+        client: Option<Identity>,
+    ) -> io::Result<http1::SendRequest<Full<Bytes>>> {
+        let stream = self.tls_as(&[b"http/1.1"], client).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         tokio::spawn(connection);
         Ok(sender)

@@ -18,7 +18,7 @@ pub(super) struct Admitted {
     pub(super) image: String,
 }
 
-pub(super) fn question(namespace: &str) -> Question {
+pub(in crate::check) fn question(namespace: &str) -> Question {
     Question::DryRun { namespace: namespace.to_owned(), document: probe().to_string() }
 }
 

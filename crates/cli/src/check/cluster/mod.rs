@@ -24,6 +24,8 @@ use crate::facts::registration::{Registration, Target, labels_of_name, namespace
 use crate::kubectl::{Answers, Failure, Kind, Question, Scope};
 use finding::ClusterFinding;
 
+pub(super) use admission::question as dry_run;
+
 /// Source: docs/install.md.
 const OLDEST: ServerVersion = ServerVersion { major: 1, minor: 24 };
 

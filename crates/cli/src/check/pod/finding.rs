@@ -20,6 +20,18 @@ findings! {
     Changed { reason: String, remedy: Commands } = Wrong "changed"
         "{reason}"
         mend "{remedy}";
+    InjectionChanged { reason: String, remedy: Commands } = Wrong "injection_changed"
+        "{reason}"
+        mend "{remedy}";
+    InjectionIncomplete { what: String, remedy: Commands } = Wrong "injection_incomplete"
+        "the injection in this Pod is not whole: another webhook or a person took away {what}"
+        mend "{remedy}";
+    OtherImage { container: &'static str, image: String, expected: String, of: String } = Warning "other_image"
+        "{container} runs the image {image}, not {expected}, {of}"
+        mend "# where no registry mirror and no other release put it there: find out who changed it, and create the Pod anew";
+    InjectionExtended { place: String, what: String, unless: &'static str } = Warning "injection_extended"
+        "{place} has what the injection does not write: {what}{unless}"
+        mend "# remove it, where it does not belong there";
     Injected { how: String, role: String, subject: String } = Well "injected"
         "{how}: {role} for {subject}";
     Warned { sentence: String } = Warning "warned"
@@ -87,6 +99,16 @@ findings! {
     TokenShared { containers: String, volume: &'static str } = Warning "token_shared"
         "{containers} can read the emulator's token"
         mend "# remove the mount of the volume {volume}";
+
+    AuthorizationShared { containers: String, volume: &'static str } = Warning "authorization_shared"
+        "{containers}, added to the running Pod, can read what opens the container credentials endpoint"
+        mend "# the volume {volume}: find out who added the container; it stays until the Pod is created anew";
+    EphemeralNamed { container: String } = Warning "ephemeral_named"
+        "the ephemeral container {container} bears a name of the injection, and is not part of it"
+        mend "# find out who added it; it stays until the Pod is created anew";
+    EphemeralTarget { container: String, target: String } = Warning "ephemeral_target"
+        "the ephemeral container {container} shares the processes of {target}, whose token and credentials it may read"
+        mend "# find out who added it; it stays until the Pod is created anew";
 
     NoOtherSource { further: String } = Well "no_other_source"
         "no environment variable or mount of your containers comes before IMDS{further}";

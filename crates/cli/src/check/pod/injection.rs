@@ -1,13 +1,18 @@
 //! Whether the emulator is asked for, is in the Pod, and is what the annotations say.
 
 use imds_contract::annotation::ENABLED_LABEL;
-use imds_inject::{Context, Decision, Reason, Settings, decide, warnings};
+use imds_contract::pod;
+use imds_inject::{
+    Context, Decision, Extent, Injection, Reason, Warning, decide, injection_warnings, warnings,
+};
 
 use super::finding::PodFinding;
+use super::reference::Reference;
 use super::{Judge, Question, names};
 use crate::facts::identity::Identity;
 use crate::facts::registration::{Registration, labels_of_name, namespace_labels};
 use crate::facts::{injected, owner};
+use crate::words::names as listed;
 
 /// Whether there is an emulator to look at further.
 pub(super) fn judge(judge: &mut Judge<'_>) -> bool {
@@ -16,15 +21,29 @@ pub(super) fn judge(judge: &mut Judge<'_>) -> bool {
         judge.found(PodFinding::Warned { sentence: warning.to_string() });
     }
     let (namespace, _) = names(pod);
-    // No image stands in a decision.
-    match decide(&Settings::new("image"), pod, &Context::new(&namespace)) {
-        Decision::Skip(Reason::AlreadyInjected) => injected(judge),
+    let reference = Reference::of(judge, &namespace);
+    match decide(&reference.settings, pod, &Context::new(&namespace)) {
+        Decision::Skip(Reason::AlreadyInjected) => {
+            injected(judge);
+            differs(judge, &reference, injection_warnings(&reference.settings, pod, &namespace));
+        }
+        Decision::Refuse(reason @ Reason::InjectionChanged { .. }) => {
+            let remedy = owner::recreate([pod]);
+            judge.found(PodFinding::InjectionChanged { reason: reason.to_string(), remedy });
+        }
         Decision::Refuse(reason @ Reason::InjectedOtherwise { .. }) => {
             injected(judge);
             judge.found(PodFinding::Changed { reason: reason.to_string(), remedy: owner::recreate([pod]) });
         }
-        // A container that came later lacks the variable: told where the variables are.
-        Decision::Inject(_) if injected::is_in(pod) => injected(judge),
+        Decision::Inject(Injection { extent: Extent::Completion { restored }, warnings, .. }) => {
+            injected(judge);
+            // A container that came later lacks the variable: told where the variables are.
+            if !restored.is_empty() {
+                let (what, remedy) = (listed(&restored), owner::recreate([pod]));
+                judge.found(PodFinding::InjectionIncomplete { what, remedy });
+            }
+            differs(judge, &reference, warnings);
+        }
         Decision::Inject(_) => not_injected(judge),
         Decision::Skip(reason) => {
             judge.found(PodFinding::NotEnabled { reason: reason.to_string(), label: ENABLED_LABEL });
@@ -44,6 +63,31 @@ fn injected(judge: &mut Judge<'_>) {
         role: identity.roles(),
         subject: identity.subject,
     });
+}
+
+/// What may be legitimate, and may not.
+fn differs(judge: &mut Judge<'_>, reference: &Reference, warnings: Vec<Warning>) {
+    for warning in warnings {
+        match warning {
+            Warning::OtherImage { container, image, expected } => {
+                let of = if reference.is_seen {
+                    "the image that new Pods get".to_owned()
+                } else {
+                    format!("the image of {}; what new Pods get is not known", pod::REDIRECT_CONTAINER)
+                };
+                judge.found(PodFinding::OtherImage { container, image, expected, of });
+            }
+            Warning::InjectionExtended { place, what } => {
+                let unless = if reference.is_seen {
+                    ""
+                } else {
+                    " (it may be the operator's: what new Pods get is not known)"
+                };
+                judge.found(PodFinding::InjectionExtended { place, what: listed(&what), unless });
+            }
+            other => judge.found(PodFinding::Warned { sentence: other.to_string() }),
+        }
+    }
 }
 
 fn not_injected(judge: &mut Judge<'_>) {

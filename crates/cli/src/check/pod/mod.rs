@@ -6,6 +6,7 @@ mod credentials;
 mod environment;
 pub(super) mod finding;
 mod injection;
+mod reference;
 mod token;
 
 use std::time::SystemTime;
@@ -33,6 +34,7 @@ pub(super) fn plan(first: &Question, answers: &Answers) -> Vec<Question> {
     if injected::emulator(&pod).is_some() {
         questions.extend(emulator::questions(&pod));
         questions.extend(cloud::question(&pod));
+        questions.push(reference::question(&namespace));
     } else {
         questions.extend([Question::Configurations, Question::Namespace(namespace.clone())]);
     }
@@ -83,6 +85,11 @@ impl<'a> Judge<'a> {
 
     fn items(&self, pointer: &str) -> &'a [Value] {
         list(self.pod, pointer)
+    }
+
+    /// The containers that somebody added to the running Pod.
+    fn ephemeral(&self) -> &'a [Value] {
+        self.items("/spec/ephemeralContainers")
     }
 
     /// The containers of the user.
