@@ -92,14 +92,17 @@ async fn no_handshake_fails_while_authorities_and_certificates_are_replaced() {
     // What a slow API server goes by: the bundle of the step before.
     let slow = Arc::new(Mutex::new(server.bundles()));
     let stop = Arc::new(AtomicBool::new(false));
+    let passes: Vec<_> = addresses.iter().map(|_| Arc::new(AtomicU64::new(0))).collect();
     let clients: Vec<_> = addresses
         .iter()
-        .map(|address| {
+        .zip(&passes)
+        .map(|(address, passes)| {
             tokio::spawn(client(
                 *address,
                 Arc::clone(&server),
                 Arc::clone(&slow),
                 clock.clone(),
+                Arc::clone(passes),
                 stop.clone(),
             ))
         })
@@ -112,8 +115,14 @@ async fn no_handshake_fails_while_authorities_and_certificates_are_replaced() {
         for replica in &mut replicas {
             replica.round(clock.now()).await.unwrap();
         }
-        // The clients get their turns.
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        // A client that is slow is at most one step behind: each makes a whole pass before the next.
+        let begun: Vec<u64> = passes.iter().map(|passes| passes.load(Ordering::SeqCst)).collect();
+        let has_passed =
+            |(passes, begun): (&Arc<AtomicU64>, &u64)| passes.load(Ordering::SeqCst) >= begun + 2;
+        while !passes.iter().zip(&begun).all(has_passed) {
+            assert!(!clients.iter().any(tokio::task::JoinHandle::is_finished), "a client has failed");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
     stop.store(true, Ordering::SeqCst);
     for client in clients {
@@ -130,6 +139,7 @@ async fn client(
     server: Arc<ApiServer>,
     slow: Arc<Mutex<Vec<String>>>,
     clock: Arc<Clock>,
+    passes: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
 ) -> (u32, usize) {
     let (mut handshakes, mut shown) = (0, BTreeSet::new());
@@ -140,6 +150,7 @@ async fn client(
             shown.insert(taken.expect("every handshake succeeds").to_vec());
             handshakes += 1;
         }
+        passes.fetch_add(1, Ordering::SeqCst);
     }
     (handshakes, shown.len())
 }
