@@ -4,12 +4,13 @@
 
 use std::cell::RefCell;
 use std::sync::{Arc, LazyLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use imds_contract::HttpTokens;
+use imds_contract::{HttpTokens, Start};
 use imds_daemon::server::{Limits, http1};
 use imds_daemon::shutdown::Shutdown;
-use imds_emulator::clock::SystemClock;
+use imds_emulator::admin::Admin;
+use imds_emulator::clock::{Clock as _, SystemClock};
 use imds_emulator::http::Service;
 use imds_emulator::imds::Imds;
 use imds_emulator::metrics::Metrics;
@@ -56,10 +57,20 @@ fn service() -> Service<SystemClock> {
     let role = "arn:aws:iam::123456789012:role/my-role".parse().expect("a role");
     let tokens = TokenKey::generate().expect("the system has random bytes");
     let (_, view) = refresh::channel();
+    let metrics = Arc::new(Metrics::new(SystemTime::UNIX_EPOCH));
+    let admin = Admin {
+        view: view.clone(),
+        metrics: Arc::clone(&metrics),
+        clock: SystemClock,
+        started: SystemClock.now(),
+        start: Start::Always,
+        start_timeout: Duration::ZERO,
+    };
     Service {
         imds: Imds::new(role, HttpTokens::Optional, tokens),
         view,
-        metrics: Arc::new(Metrics::new(SystemTime::UNIX_EPOCH)),
+        metrics,
         clock: SystemClock,
+        admin: Arc::new(admin),
     }
 }

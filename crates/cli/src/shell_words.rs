@@ -23,8 +23,9 @@ pub(crate) fn is_issuer(issuer: &str) -> bool {
     let Some(rest) = issuer.strip_prefix("https://") else { return false };
     let host = rest.split('/').next().unwrap_or_default();
     issuer.len() <= LONGEST
-        && host.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[')
-        && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c))
+        && host.starts_with(|first: char| first.is_ascii_alphanumeric())
+        // No IPv6 address: its brackets mean something to shells and to curl.
+        && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:".contains(c))
         && rest.chars().skip(host.chars().count()).all(|c| is_plain(c) || c == '~')
 }
 

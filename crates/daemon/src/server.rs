@@ -94,7 +94,7 @@ const LOOPBACK_DEVICE: &[u8] = b"lo";
 
 /// Binds a listener. An IPv6 wildcard address takes IPv4 too, whatever the machine's default is.
 ///
-/// Where [`Reach::Namespace`] can't be had, that is the error ([`is_exposed`]), and there is no listener.
+/// Where [`Reach::Namespace`] can't be had, that is the error, and there is no listener.
 pub fn bind(address: SocketAddr, reach: Reach) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -158,11 +158,6 @@ impl fmt::Display for Exposed {
 }
 
 impl std::error::Error for Exposed {}
-
-/// Whether an error of [`bind`] says that the listener could have been reached from outside.
-pub fn is_exposed(error: &io::Error) -> bool {
-    matches!(error.get_ref(), Some(inner) if inner.is::<Exposed>())
-}
 
 /// Sets how many routers the answers of this listener may pass: connections inherit it.
 pub fn set_hop_limit(listener: &TcpListener, limit: u8) -> io::Result<()> {

@@ -52,8 +52,7 @@ impl<C: Clock> Service<C> {
         let now = self.clock.now();
         let credentials = self.view.credentials(now);
         let (asked, mut answer) = self.imds.respond(&request, credentials.as_deref(), now);
-        // Nothing of IMDS is there.
-        if !answer.status.is_success() && head.uri.path() == STARTED {
+        if !answer.status.is_success() && is_gate(&head) {
             return self.admin.respond(&Request::from_parts(head, ()));
         }
         // No request means anything by its body; it is read so that a client that waits for "100 Continue" gets it.
@@ -87,6 +86,12 @@ impl<C: Clock> Service<C> {
             );
         }
     }
+}
+
+/// Whether it is `imds-emulator --wait` that asks. Nothing of IMDS is there, and browsers and proxies, which IMDS has guards
+/// against, always say for which host they ask.
+fn is_gate(head: &Parts) -> bool {
+    head.uri.path() == STARTED && head.method == Method::GET && head.headers.is_empty()
 }
 
 /// One look at each of the few headers is cheaper than a search for each that matters. Of several of a name the first counts.

@@ -216,8 +216,8 @@ fn authorization(path: &Path) -> Result<imds_sts::Secret, Error> {
     authorization::read_or_create(path).map_err(|error| Error::Authorization(path.to_owned(), error))
 }
 
-/// Binds the IMDS listeners. Left out, as long as one address is served: an IPv6 address where the Pod has no IPv6, and an
-/// address that could be reached from outside the Pod.
+/// Binds the IMDS listeners. An IPv6 address is left out where the Pod has no IPv6, as long as one address is served. An address
+/// that could be reached from outside the Pod is an error.
 fn bind_imds(listen: Vec<SocketAddr>, hop_limit: Option<HopLimit>) -> Result<Vec<TcpListener>, Error> {
     let addresses = if listen.is_empty() {
         vec![
@@ -242,10 +242,6 @@ fn bind_imds(listen: Vec<SocketAddr>, hop_limit: Option<HopLimit>) -> Result<Vec
             }
             Err(error) if address.is_ipv6() && server::is_absent(&error) => {
                 log::info!(address:% = address, error:% = error; "no IPv6 here: left out");
-                left_out = Some(Error::Listen(address, error));
-            }
-            Err(error) if server::is_exposed(&error) => {
-                log::error!(address:% = address; "not listening on this address: {error}");
                 left_out = Some(Error::Listen(address, error));
             }
             Err(error) => return Err(Error::Listen(address, error)),

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use imds_contract::{Interception, RoleArn, RoleChain, address, annotation, environment, pod};
+use imds_contract::{
+    Interception, RoleArn, RoleChain, address, annotation, environment, excerpt, is_object_name, pod,
+};
 use serde_json::{Value, json};
 
 use crate::containers;
@@ -238,14 +240,18 @@ fn subject(pod: PodView<'_>, context: &Context<'_>) -> String {
     format!("system:serviceaccount:{}:{}", context.namespace, pod.service_account())
 }
 
+/// Who has more of these has understood.
+const MOST_PORT_WARNINGS: usize = 8;
+
 fn consequences(form: SidecarForm, interception: Interception, pod: PodView<'_>) -> Vec<Warning> {
     let never_completes = pod
         .ends()
         .filter(|_| form == SidecarForm::Classic)
         .map(|policy| Warning::NeverCompletes { restart_policy: policy.to_owned() });
     let ours = [containers::imds_port(interception), address::ADMIN_PORT];
-    let taken = pod.container_ports().filter(|(_, port)| ours.contains(port));
-    let taken = taken.map(|(container, port)| Warning::PortTaken { container: container.to_owned(), port });
+    let taken = pod.container_ports().filter(|(_, port)| ours.contains(port)).take(MOST_PORT_WARNINGS);
+    let taken = taken
+        .map(|(container, port)| Warning::PortTaken { container: excerpt(container).into_owned(), port });
     never_completes.into_iter().chain(taken).collect()
 }
 
@@ -259,10 +265,17 @@ fn check_server(form: SidecarForm, server: Option<ServerVersion>) -> Result<(), 
     }
 }
 
+/// Far more than a node runs in one Pod.
+const MOST_CONTAINERS: usize = 250;
+
 /// A Pod has containers, and each item of its lists is an object.
 fn check_shape(pod: PodView<'_>) -> Result<(), Reason> {
     if pod.containers.is_empty() {
         return Err(Reason::Malformed { path: CONTAINERS.to_owned() });
+    }
+    // What is added grows with the containers; before validation they can be as many as fit into a request.
+    if pod.containers.len() + pod.items(INIT_CONTAINERS).len() > MOST_CONTAINERS {
+        return Err(Reason::TooLarge);
     }
     for list in [CONTAINERS, INIT_CONTAINERS, VOLUMES] {
         if let Some(index) = pod.items(list).iter().position(|item| !item.is_object()) {
@@ -310,7 +323,8 @@ fn operations(
             }
             patch.prepend(CONTAINERS, vec![emulator.into()])?;
             // `kubectl logs` and `exec` still mean the user's container.
-            if let Some(first) = pod.containers.first().and_then(|container| container.get("name")) {
+            let first = pod.containers.first().and_then(|container| container.get("name"));
+            if let Some(first) = first.filter(|name| name.as_str().is_some_and(is_object_name)) {
                 patch.set_absent(ANNOTATIONS, DEFAULT_CONTAINER, first.clone())?;
             }
         }

@@ -13,7 +13,7 @@ use crate::scalar::{Scalar, scalars};
 pub struct EmulatorEnv(BTreeMap<String, String>);
 
 /// What injection sets, or relies on to be unset.
-const RESERVED: [&str; 17] = [
+const RESERVED: [&str; 18] = [
     environment::ROLE_ARN,
     environment::TOKEN_FILE,
     environment::REGION,
@@ -26,6 +26,7 @@ const RESERVED: [&str; 17] = [
     environment::LISTEN,
     environment::ADMIN_LISTEN,
     environment::GRACE_PERIOD,
+    environment::START,
     environment::POD_NAME,
     environment::POD_NAMESPACE,
     environment::POD_SERVICE_ACCOUNT,

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// The longest body. The API server takes objects of up to 3 MiB, and a review may hold more than one.
 const MOST: usize = 4 * 1024 * 1024;
@@ -64,6 +64,7 @@ impl Bodies {
 
     /// Reads a body.
     pub async fn read(&self, mut body: Incoming) -> Result<Body<'_>, Unread> {
+        let end = Instant::now() + TIME;
         let announced = body.size_hint();
         let least = usize::try_from(announced.lower()).unwrap_or(MOST);
         let mut bytes = BytesMut::with_capacity(least.min(SHORT));
@@ -73,10 +74,10 @@ impl Bodies {
             return Ok(Body { bytes: bytes.freeze(), _room: None });
         }
         let most = announced.upper().and_then(|upper| usize::try_from(upper).ok()).unwrap_or(MOST).min(MOST);
-        let room = self.take_room(most).await?;
+        let room = self.take_room(most, end).await?;
         // Growing would take twice as much, and more while it is copied.
         bytes.reserve(most.saturating_sub(bytes.len()));
-        match timeout(TIME, append(&mut body, &mut bytes, MOST)).await {
+        match timeout_at(end, append(&mut body, &mut bytes, MOST)).await {
             Ok(Ok(Read::All)) => Ok(Body { bytes: bytes.freeze(), _room: Some(room) }),
             Ok(Ok(Read::More)) => Err(Unread::TooLong),
             Ok(Err(error)) => Err(error),
@@ -84,10 +85,10 @@ impl Bodies {
         }
     }
 
-    async fn take_room(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Unread> {
+    async fn take_room(&self, bytes: usize, end: Instant) -> Result<SemaphorePermit<'_>, Unread> {
         let _waiting = Waiting::start(&self.waiting).ok_or(Unread::NoRoom)?;
         let units = u32::try_from(bytes / SHORT + 1).unwrap_or(u32::MAX);
-        match timeout(ROOM_TIME, self.room.acquire_many(units)).await {
+        match timeout_at(end.min(Instant::now() + ROOM_TIME), self.room.acquire_many(units)).await {
             Ok(Ok(room)) => Ok(room),
             _ => Err(Unread::NoRoom),
         }

@@ -1,11 +1,12 @@
 //! The admission webhook: AdmissionReview in, JSON Patch out, over HTTPS.
 //!
 //! A review is answered from the request and the settings alone ([`review`], pure): no watch, no look-up, nothing that
-//! could be late. Around it: [`config`] → [`run`] → the HTTPS listener ([`server`], [`service`], [`body`]), the certificate that it
+//! could be late. Around it: [`config`] → [`run`] → the HTTPS listener ([`server`], [`service`], [`body`], [`answer`]), the certificate that it
 //! shows ([`certificate`]: from files, or its own), health and metrics ([`admin`], [`metrics`]). The Kubernetes API
 //! ([`kubernetes`]) is asked for the server's version and for the two objects that hold the webhook's own certificates.
 
 pub mod admin;
+pub mod answer;
 pub mod body;
 pub mod certificate;
 pub mod config;
@@ -93,8 +94,14 @@ pub async fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<()>
         metrics: Arc::clone(&metrics),
         stopping: stopping.clone(),
     });
-    let service =
-        Arc::new(service::Service { settings, server_version, bodies: body::Bodies::new(), log, metrics });
+    let service = Arc::new(service::Service {
+        settings,
+        server_version,
+        bodies: body::Bodies::new(),
+        answers: answer::AnswerRoom::new(),
+        log,
+        metrics,
+    });
     let mut listeners = tokio::task::JoinSet::new();
     listeners.spawn(server::serve(listener, tls, service, stopping, shutdown.clone()));
     let handle = move |request| {

@@ -23,6 +23,12 @@ const KIND: &str = "AdmissionReview";
 /// The API server drops what goes beyond 4096 characters of warnings; ours are of a few hundred each.
 const MOST_WARNINGS: usize = 8;
 
+/// An API server's are of 36 characters. It is sent back and logged.
+const LONGEST_UID: usize = 128;
+
+/// The longest name of an object. Source: Kubernetes, "Object Names and IDs".
+const LONGEST_NAME: usize = 253;
+
 /// Which webhook is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Webhook {
@@ -144,7 +150,9 @@ impl fmt::Display for Unreadable {
             Self::Utf8(error) => write!(f, "not an AdmissionReview: {error}"),
             Self::Json(error) => write!(f, "not an AdmissionReview: {error}"),
             Self::Kind { sent } => write!(f, "{sent} is not accepted; accepted: {API_VERSION} {KIND}"),
-            Self::NoRequest => f.write_str("the AdmissionReview has no request with a uid"),
+            Self::NoRequest => {
+                f.write_str("the AdmissionReview has no request with a uid of up to 128 characters")
+            }
         }
     }
 }
@@ -163,7 +171,10 @@ pub fn review(
     if (&*review.api_version, &*review.kind) != (API_VERSION, KIND) {
         return Err(Unreadable::Kind { sent: format!("{} {}", &*review.api_version, &*review.kind) });
     }
-    let request = review.request.filter(|request| !request.uid.is_empty()).ok_or(Unreadable::NoRequest)?;
+    let request = review
+        .request
+        .filter(|request| (1..=LONGEST_UID).contains(&request.uid.len()))
+        .ok_or(Unreadable::NoRequest)?;
     let mut answer = Answer::allow(&request.uid);
     let mut pod = None;
     let outcome = match request.pod_to_create() {
@@ -254,10 +265,15 @@ impl Request<'_> {
         let name = own.or_else(|| metadata("name")).or_else(|| metadata("generateName"));
         Subject {
             uid: self.uid.to_string(),
-            namespace: self.namespace.to_string(),
-            name: name.unwrap_or_default().to_owned(),
+            namespace: cut(&self.namespace),
+            name: cut(name.unwrap_or_default()),
         }
     }
+}
+
+/// What is sent may be no name at all: no line of the log is to grow with it.
+fn cut(name: &str) -> String {
+    name.get(..name.floor_char_boundary(LONGEST_NAME)).unwrap_or_default().to_owned()
 }
 
 #[derive(Serialize)]

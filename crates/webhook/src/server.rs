@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::path::Path;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +25,10 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
+use crate::answer::Turns;
 use crate::service::Service;
 
 /// An API server needs one for each review at once over HTTP/1.1, and reviews 200 at once at most; several share one over h2.
@@ -45,6 +47,8 @@ const H2_STREAMS: u32 = 100;
 const H2_WINDOW: u32 = 64 * 1024 - 1;
 /// Of each stream. The API server's are under 1 KiB.
 const H2_HEADER_BYTES: u32 = 8 * 1024;
+/// How long a client may leave its answers unread. More than a review may take.
+const UNREAD_TIME: Duration = Duration::from_secs(10);
 const H2: &[u8] = b"h2";
 
 /// The TLS configuration: TLS 1.2 and 1.3, h2 and HTTP/1.1. With `clients`, a connection needs a client certificate that one of
@@ -103,7 +107,7 @@ async fn connection(
     acceptor: TlsAcceptor,
     service: Arc<Service>,
     stopping: watch::Receiver<bool>,
-    mut finish: Shutdown,
+    finish: Shutdown,
 ) {
     let handshake = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream));
     let stream = tokio::select! {
@@ -117,10 +121,13 @@ async fn connection(
         }
     };
     let h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
+    let turns = Turns::new();
+    let own_turns = Arc::clone(&turns);
     let respond = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let (service, stopping) = (Arc::clone(&service), stopping.clone());
+        let (service, stopping, turns) = (Arc::clone(&service), stopping.clone(), Arc::clone(&own_turns));
         async move {
-            let mut response = service.respond(request).await;
+            let turn = turns.take().await;
+            let mut response = service.respond(request).await.map(|answer| answer.in_turn(turn));
             if !h2 && *stopping.borrow() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
@@ -139,20 +146,40 @@ async fn connection(
             .max_header_list_size(H2_HEADER_BYTES)
             .initial_connection_window_size(H2_WINDOW)
             .initial_stream_window_size(H2_WINDOW);
-        let mut serving = pin!(builder.serve_connection(io, respond));
-        tokio::select! {
-            _ = serving.as_mut() => return,
-            () = finish.started() => serving.as_mut().graceful_shutdown(),
-        }
-        let _ = serving.await;
+        let serving = pin!(builder.serve_connection(io, respond));
+        drive(serving, http2::Connection::graceful_shutdown, finish, &turns).await;
     } else {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
-        let mut serving = pin!(builder.serve_connection(io, respond));
+        let serving = pin!(builder.serve_connection(io, respond));
+        drive(serving, http1::Connection::graceful_shutdown, finish, &turns).await;
+    }
+}
+
+/// Serves a connection until it ends, or its client reads none of its answers for [`UNREAD_TIME`].
+async fn drive<S: Future>(
+    mut serving: Pin<&mut S>,
+    shut_down: impl Fn(Pin<&mut S>),
+    mut finish: Shutdown,
+    turns: &Turns,
+) {
+    let mut looks = tokio::time::interval_at(Instant::now() + UNREAD_TIME, UNREAD_TIME);
+    let mut finishing = false;
+    let mut before = (false, 0);
+    loop {
         tokio::select! {
             _ = serving.as_mut() => return,
-            () = finish.started() => serving.as_mut().graceful_shutdown(),
+            () = finish.started(), if !finishing => {
+                finishing = true;
+                shut_down(serving.as_mut());
+            }
+            _ = looks.tick() => {
+                let now = turns.look();
+                if now.0 && now == before {
+                    return;
+                }
+                before = now;
+            }
         }
-        let _ = serving.await;
     }
 }

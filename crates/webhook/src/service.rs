@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use imds_inject::{ServerVersion, Settings};
 use log::Level;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::answer::{Answer, AnswerRoom};
 use crate::body::{Bodies, Unread};
 use crate::log_limit::RequestLog;
 use crate::metrics::Metrics;
@@ -26,6 +25,8 @@ pub struct Service {
     pub server_version: watch::Receiver<Option<ServerVersion>>,
     /// The bodies that are being read and reviewed.
     pub bodies: Bodies,
+    /// The answers that are being sent.
+    pub answers: AnswerRoom,
     /// What may be logged of requests.
     pub log: Arc<RequestLog>,
     /// The counters.
@@ -34,7 +35,7 @@ pub struct Service {
 
 impl Service {
     /// Answers a request.
-    pub async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    pub async fn respond(&self, request: Request<Incoming>) -> Response<Answer> {
         let path = request.uri().path();
         let Some(webhook) = Webhook::ALL.into_iter().find(|webhook| webhook.path() == path) else {
             return text(StatusCode::NOT_FOUND, "paths: /mutate /lint\n".to_owned());
@@ -62,7 +63,11 @@ impl Service {
             Ok(reviewed) => {
                 self.metrics.reviewed(webhook, &reviewed.outcome, begun.elapsed());
                 log_outcome(&self.log, webhook, &reviewed.outcome, &reviewed.subject);
-                let mut answer = Response::new(Full::new(reviewed.body.into()));
+                let Some(body) = self.answers.answer(reviewed.body) else {
+                    return self
+                        .unreadable(StatusCode::SERVICE_UNAVAILABLE, "too many long answers are not read");
+                };
+                let mut answer = Response::new(body);
                 let json = HeaderValue::from_static("application/json");
                 answer.headers_mut().insert(header::CONTENT_TYPE, json);
                 answer
@@ -71,7 +76,7 @@ impl Service {
         }
     }
 
-    fn unreadable(&self, status: StatusCode, why: &str) -> Response<Full<Bytes>> {
+    fn unreadable(&self, status: StatusCode, why: &str) -> Response<Answer> {
         self.metrics.unreadable();
         if self.log.permits(&self.log.unreadable, Level::Warn) {
             log::warn!(status = status.as_u16(); "can't read a request: {why}");
@@ -102,8 +107,8 @@ fn log_outcome(log: &RequestLog, webhook: Webhook, outcome: &Outcome, subject: &
     }
 }
 
-fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
+fn text(status: StatusCode, body: String) -> Response<Answer> {
+    let mut response = Response::new(Answer::sentence(body));
     *response.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, plain);

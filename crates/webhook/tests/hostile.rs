@@ -191,6 +191,45 @@ mod hostile {
         });
     }
 
+    /// Of a Pod for which much is added, by clients who hardly read.
+    #[test]
+    #[ignore = "measures time: ./test hostile"]
+    fn answers_that_are_not_read() {
+        let mut review: Value = serde_json::from_slice(&recorded("pod-bare")).unwrap();
+        let pod = &mut review["request"]["object"];
+        pod["metadata"]["annotations"]["gkemulticloud.googleapis.com/aws-imds-emulator-interception"] =
+            "endpoint".into();
+        pod["spec"]["containers"] = vec![serde_json::json!({}); 250].into();
+        let body = serde_json::to_vec(&review).unwrap();
+        withstands(move |webhook| {
+            let body = body.clone();
+            async move {
+                let connections = (0..300).map(|_| {
+                    let (webhook, body) = (Arc::clone(&webhook), body.clone());
+                    async move {
+                        let Ok(stream) = webhook.try_tls(&[b"h2"]).await else { return };
+                        let mut builder = http2::Builder::new(TokioExecutor::new());
+                        builder.initial_stream_window_size(1024).initial_connection_window_size(1024);
+                        let Ok((sender, connection)) = builder.handshake(TokioIo::new(stream)).await else {
+                            return;
+                        };
+                        tokio::spawn(connection);
+                        let streams = (0..100).map(move |_| {
+                            let mut sender = sender.clone();
+                            let request = post("https://imds-webhook.imds.svc/mutate", body.clone());
+                            async move {
+                                let _unread = sender.send_request(request).await;
+                                std::future::pending::<()>().await;
+                            }
+                        });
+                        together(streams).await;
+                    }
+                });
+                together(connections).await;
+            }
+        });
+    }
+
     /// kubelet's probes come to the admin listener as strangers do.
     #[test]
     #[ignore = "measures time: ./test hostile"]

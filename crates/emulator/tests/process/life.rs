@@ -72,6 +72,17 @@ fn with_credentials_the_pod_does_not_start_before_there_are_some_and_the_gate_sa
     emulator.get(DOCUMENT).expect(200);
 }
 
+/// A page in a browser, or a proxy, that IMDS has guards against.
+#[test]
+fn whether_the_pod_may_start_is_told_to_the_gate_alone() {
+    let stage = Stage::new();
+    let emulator = stage.emulator().env("IMDS_ALLOWED_HOSTS", "169.254.169.254").ready();
+    emulator.may_start().expect(200);
+    for (headers, status) in [("host: evil.example", 403), ("host: 169.254.169.254", 404)] {
+        emulator.ask(&format!("GET /startupz HTTP/1.0\r\n{headers}\r\n\r\n")).expect(status);
+    }
+}
+
 /// The event loop hangs: in place of an `epoll_wait` that returns, one that does not once a file is there.
 #[test]
 fn an_event_loop_that_hangs_ends_the_program() {

@@ -216,6 +216,11 @@ impl Emulator {
         self.ask(&format!("GET {path} HTTP/1.1\r\nhost: 169.254.169.254\r\nconnection: close\r\n\r\n"))
     }
 
+    /// What `--wait` asks.
+    pub(crate) fn may_start(&self) -> Response {
+        exchange(self.imds, "GET /startupz HTTP/1.0\r\n\r\n").expect("the emulator answers")
+    }
+
     pub(crate) fn admin(&self, path: &str) -> Response {
         exchange(self.admin, &format!("GET {path} HTTP/1.0\r\n\r\n")).expect("the admin listener answers")
     }

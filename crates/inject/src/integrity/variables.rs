@@ -1,5 +1,7 @@
 //! The environment of our containers.
 
+use std::collections::BTreeSet;
+
 use imds_contract::{Interception, environment, pod};
 use serde_json::Value;
 
@@ -110,11 +112,11 @@ impl Examiner<'_> {
                             == containers::literal(value)
                 })
         };
-        let mut added: Vec<String> = Vec::new();
+        let mut added = Vec::new();
+        let mut seen = BTreeSet::new();
         for variable in place.items("env") {
             let name = variable.get("name").and_then(Value::as_str).unwrap_or_default();
-            if !known.contains(&name) && !by_operator(variable, name) && !added.iter().any(|own| own == name)
-            {
+            if !known.contains(&name) && !by_operator(variable, name) && seen.insert(name) {
                 added.push(name.to_owned());
             }
         }

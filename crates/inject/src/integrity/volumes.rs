@@ -1,5 +1,7 @@
 //! What our containers mount, and the volumes that the injection adds.
 
+use std::collections::BTreeSet;
+
 use imds_contract::{excerpt, pod};
 use serde_json::Value;
 
@@ -49,11 +51,11 @@ impl Examiner<'_> {
             }
         }
         let mut added = Vec::new();
-        let mut seen = Vec::new();
+        let mut seen = BTreeSet::new();
         for mount in actual {
             let (volume, mount_path) = (volume(mount), text(mount, "mountPath"));
-            let ours = expected.iter().any(|expected| is_named(expected, &volume)) && !seen.contains(&volume);
-            seen.push(volume.clone());
+            let ours =
+                seen.insert(volume.clone()) && expected.iter().any(|expected| is_named(expected, &volume));
             if ours || mount_path == SERVICE_ACCOUNT_MOUNT {
                 continue;
             }

@@ -49,7 +49,7 @@ fn withstands_strangers(attack: impl FnOnce(&Attack<'_>) + Send) {
     fresh.check();
     kept.check();
     // What holds the Pod's other containers back is not reached by the attack.
-    emulator.get("/startupz").expect(200);
+    emulator.may_start().expect(200);
 }
 
 /// Runs the attack on IMDS within the CPU limit: there is no promise of time, but one of an end.
@@ -123,6 +123,7 @@ impl Latencies {
     #[track_caller]
     fn check(&self) {
         assert_eq!(self.failures, [] as [String; 0], "every request is answered");
+        assert!(self.second_tries <= 3, "{self}");
         assert!(self.all_but_one_in(2) < MEDIAN && self.all_but_one_in(100) < P99, "{self}");
     }
 }
