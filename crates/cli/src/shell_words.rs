@@ -87,7 +87,6 @@ mod tests {
             "https://oidc.example.com/my-cluster",
             "https://oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE0123456789",
             "https://203.0.113.7:8443",
-            "https://[2001:db8::1]/x",
             "https://oidc.example.com/",
             "https://container.googleapis.com/v1/projects/p/locations/l/clusters/c~1",
         ] {
@@ -105,6 +104,8 @@ mod tests {
         for wrong in [
             "http://oidc.example.com",
             "https://",
+            "https://[1-9]x.example",
+            "https://[2001:db8::1]/x",
             "https:///x",
             "https://oidc.example.com/id/1;touch ./PWNED;#",
             "https://oidc.example.com/?a=b",
