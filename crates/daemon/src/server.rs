@@ -239,17 +239,12 @@ async fn accept_paced<C, F>(
             accepted = accept_any(&listeners, &mut turn) => accepted,
             () = shutdown.started() => break,
         };
-        match accepted {
+        let wait = match accepted {
             Ok(stream) => {
                 backoff = Duration::ZERO;
                 crowd.make_room().await;
                 crowd.add(|finish| connect(stream, finish));
-                if !pause.is_zero() {
-                    tokio::select! {
-                        () = tokio::time::sleep(pause) => {}
-                        () = shutdown.started() => break,
-                    }
-                }
+                pause
             }
             Err(error) => {
                 // Out of descriptors or memory: once a series, not once a try.
@@ -257,10 +252,13 @@ async fn accept_paced<C, F>(
                     log::warn!(error:% = error; "can't accept connections; trying again");
                 }
                 backoff = (backoff * 2).clamp(Duration::from_millis(10), ACCEPT_BACKOFF_CAP);
-                tokio::select! {
-                    () = tokio::time::sleep(backoff) => {}
-                    () = shutdown.started() => break,
-                }
+                backoff
+            }
+        };
+        if !wait.is_zero() {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = shutdown.started() => break,
             }
         }
     }

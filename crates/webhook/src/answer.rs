@@ -43,7 +43,7 @@ impl AnswerRoom {
             let units = u32::try_from(bytes.len() / SHORT + 1).ok()?;
             Some(Arc::clone(&self.0).try_acquire_many_owned(units).ok()?)
         };
-        Some(Answer { left: bytes.into(), room, turn: None })
+        Some(Answer { left: bytes.into(), _room: room, _turn: None })
     }
 }
 
@@ -91,24 +91,24 @@ impl Drop for Turn {
     }
 }
 
-/// The body of an answer.
+/// The body of an answer. Its room and its turn are free once it is dropped, which is when all of it was handed on.
 #[derive(Debug)]
 pub struct Answer {
     left: Bytes,
-    room: Option<OwnedSemaphorePermit>,
-    turn: Option<Turn>,
+    _room: Option<OwnedSemaphorePermit>,
+    _turn: Option<Turn>,
 }
 
 impl Answer {
     /// A sentence of ours.
     pub fn sentence(text: String) -> Self {
-        Self { left: text.into(), room: None, turn: None }
+        Self { left: text.into(), _room: None, _turn: None }
     }
 
     /// Keeps the turn until the answer was handed on.
     #[must_use]
     pub fn in_turn(self, turn: Turn) -> Self {
-        Self { turn: Some(turn), ..self }
+        Self { _turn: Some(turn), ..self }
     }
 }
 
@@ -121,7 +121,6 @@ impl Body for Answer {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.left.is_empty() {
-            (self.room, self.turn) = (None, None);
             return Poll::Ready(None);
         }
         let part = self.left.len().min(PART);

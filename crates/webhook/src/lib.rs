@@ -38,9 +38,8 @@ use kubernetes::{Client, OwnObjects};
 const PORT: u16 = 8443;
 /// Where health and metrics are served by default.
 const ADMIN_PORT: u16 = 8080;
-/// kubelet's probes come here: they are not to wait behind others.
-const ADMIN_LIMITS: Limits =
-    Limits { connections: 32, head_time: Duration::from_secs(15), head_bytes: 8 * 1024, is_bounded: false };
+/// Connections of kubelet and a scraper or two at once.
+const ADMIN_CONNECTIONS: usize = 32;
 /// The first wait after the API server's version could not be had, and the longest.
 const VERSION_BACKOFF: std::ops::Range<Duration> = Duration::from_millis(500)..Duration::from_secs(30);
 /// From one look at the version to the next.
@@ -108,7 +107,9 @@ pub async fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<()>
         let admin = Arc::clone(&admin);
         async move { admin.respond(&request) }
     };
-    listeners.spawn(imds_daemon::server::serve(vec![admin_listener], ADMIN_LIMITS, handle, shutdown));
+    // Not Limits::ADMIN: kubelet's probes come here, and are not to wait behind others.
+    let limits = Limits { connections: ADMIN_CONNECTIONS, ..Limits::default() };
+    listeners.spawn(imds_daemon::server::serve(vec![admin_listener], limits, handle, shutdown));
 
     tokio::select! {
         () = signals.told(grace) => {}
