@@ -22,7 +22,8 @@ class NodesImds(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(NODE_ROLE.encode())
+        with contextlib.suppress(BrokenPipeError):  # of who asked only whether it connects
+            self.wfile.write(NODE_ROLE.encode())
 
     do_PUT = do_GET
 

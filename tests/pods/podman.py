@@ -14,6 +14,9 @@ HERE = pathlib.Path(__file__).parent
 # The network of the Pods; its gateway is the host.
 SUBNET, HOST = "10.213.77.0/24", "10.213.77.1"
 IPV6_SUBNET = "fd00:213:77::/64"
+# A bridge without an address of its own has the lowest of its ports'. It would change when a Pod goes, and no other Pod reach the
+# host for half a minute.
+BRIDGE, BRIDGE_ADDRESS = "podman1", "02:00:00:d5:4d:01"
 CLIENT = "localhost/imds-client:test"
 
 
@@ -79,6 +82,7 @@ class Pod:
         self.podman, self.name = podman, name
         infra = json.loads(podman.run("pod", "inspect", name).stdout)["InfraContainerID"]
         podman.run("start", infra)
+        subprocess.run(["ip", "link", "set", BRIDGE, "address", BRIDGE_ADDRESS], check=True)
         details = podman.inspect(infra)
         self.infra_pid = details["State"]["Pid"]
         [network] = details["NetworkSettings"]["Networks"].values()
