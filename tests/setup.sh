@@ -113,34 +113,29 @@ need_prometheus() {
     rm -rf "$folder"
 }
 
-# KUBEBUILDER_ASSETS, where it is not set: etcd and the programs of Kubernetes, built from the Go modules in tests/cluster. The version of
-# Kubernetes is the one that go.mod requires. A build takes 10 minutes on 2 cores, and is kept for later runs.
+# KUBEBUILDER_ASSETS, where it is not set: the folder of etcd and the programs of Kubernetes, of the version in KUBERNETES or the pinned one.
+# A first build takes 10 minutes on 2 cores, and is kept for later runs.
 need_kubernetes() {
     [ -z "${KUBEBUILDER_ASSETS:-}" ] || return 0
-    local modules=$PWD/tests/cluster go version minor version_package=k8s.io/component-base/version sources program pods standard
-    go=$(sed -n 's/^go //p' "$modules/kubernetes/go.mod")
-    has_go "$go" || skip "there is no Go $go or newer, which builds kube-apiserver, kubelet and etcd (tests/cluster/README.md)"
-    version=$(sed -n 's/^\tk8s.io\/kubernetes //p' "$modules/kubernetes/go.mod")
-    minor=${version#v1.} minor=${minor%%.*}
-    export KUBEBUILDER_ASSETS=$PWD/target/kubernetes/$version
-    sources=$(cat "$modules"/{kubernetes,etcd}/go.{mod,sum} "$modules/kubernetes/main.go")
-    [ "$sources" = "$(cat "$KUBEBUILDER_ASSETS/sources" 2>/dev/null)" ] && return
-    echo "building Kubernetes $version and etcd from Go modules"
-    rm -rf "$KUBEBUILDER_ASSETS"
-    # Whatever proxy, cache and flags the machine has; only the programs' own version is ours to set.
-    GOTOOLCHAIN=local go -C "$modules/kubernetes" build -trimpath -o "$KUBEBUILDER_ASSETS/kubernetes" -ldflags \
-        "-s -w -X $version_package.gitVersion=$version -X $version_package.gitMajor=1 -X $version_package.gitMinor=$minor" .
-    GOTOOLCHAIN=local go -C "$modules/etcd" build -trimpath -o "$KUBEBUILDER_ASSETS/etcd" -ldflags '-s -w' go.etcd.io/etcd/server/v3
-    for program in kube-apiserver kube-controller-manager kube-scheduler kubelet; do
-        ln -s kubernetes "$KUBEBUILDER_ASSETS/$program"
-    done
-    # The Pods that Pod Security Admission is tested with: the policies of deploy/policies are tried with them.
-    pods=$(GOTOOLCHAIN=local go -C "$modules/kubernetes" list -m -f '{{.Dir}}' k8s.io/pod-security-admission)/test/testdata
-    mkdir "$KUBEBUILDER_ASSETS/pod-security"
-    for standard in baseline restricted; do cp -r "$pods/$standard/v1.$minor" "$KUBEBUILDER_ASSETS/pod-security/$standard"; done
-    chmod -R u+w "$KUBEBUILDER_ASSETS/pod-security"
-    # Last: a build that was broken off is done again.
-    echo "$sources" >"$KUBEBUILDER_ASSETS/sources"
+    need_go_of kubernetes "which builds kube-apiserver, kubelet and etcd"
+    # shellcheck disable=SC2086 # none, or one
+    KUBEBUILDER_ASSETS=$(tests/cluster/build kubernetes ${KUBERNETES:-})
+    export KUBEBUILDER_ASSETS
+}
+
+# CONTAINERD: the folder of containerd, its shim, ctr and runc.
+need_containerd() {
+    need_go_of containerd "which builds containerd and runc"
+    need_packages cc:gcc pkg-config:pkg-config
+    need_libraries libseccomp-dev
+    CONTAINERD=$(tests/cluster/build containerd)
+}
+
+# need_go_of MODULE WHAT-FOR : the Go that a module in tests/cluster wants.
+need_go_of() {
+    local go
+    go=$(sed -n 's/^go //p' "tests/cluster/$1/go.mod")
+    has_go "$go" || skip "there is no Go $go or newer, $2 (tests/cluster/README.md)"
 }
 
 # has_go VERSION : whether `go` is there and at least this version.

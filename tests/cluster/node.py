@@ -44,10 +44,13 @@ def control_group_roots(name):
 
 
 class WholeCluster(Cluster):
-    """A cluster of one node, ready for Pods. `images` are archives that its node has, `control_group` is where all its Pods are."""
+    """A cluster of one node, ready for Pods. `containerd` is the folder of its programs, `images` are archives that the node has,
+    `control_group` is where all its Pods are.
+    """
 
-    def __init__(self, assets, kubectl, folder, programs, images, control_group):
-        self.assets, self.programs, self.images, self.control_group = assets, programs, images, control_group
+    def __init__(self, assets, containerd, kubectl, folder, programs, images, control_group):
+        self.assets, self.containerd_programs, self.programs = assets, containerd, programs
+        self.images, self.control_group = images, control_group
         hide_machine(folder / "memory")
         for address in (API_SERVER, NODE_ADDRESS):
             run("ip", "address", "add", f"{address}/32", "dev", "lo")
@@ -84,29 +87,36 @@ class WholeCluster(Cluster):
                 "ipam": {"type": "host-local", "ranges": [[{"subnet": PODS}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}))
         configuration = self.folder / "containerd.toml"
         configuration.write_text(f"""
-version = 2
+version = 3
 root = "{self.folder / 'containerd'}"
 state = "/run/containerd"
 [grpc]
 address = "{SOCKET}"
-[plugins."io.containerd.internal.v1.opt"]
+[plugins.'io.containerd.internal.v1.opt']
 path = "{self.folder / 'opt'}"
-[plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "{PAUSE}"
-# Root may not lower it everywhere (in a container it may not).
-restrict_oom_score_adj = true
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "{cni_folder()}"
-conf_dir = "{network}"
-[plugins."io.containerd.grpc.v1.cri".containerd]
+[plugins.'io.containerd.cri.v1.images']
 # Copies: works on every file system, also where overlays can't be stacked.
 snapshotter = "native"
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+sandbox = "{PAUSE}"
+[plugins.'io.containerd.cri.v1.runtime']
+# Root may not lower it everywhere (in a container it may not).
+restrict_oom_score_adj = true
+[plugins.'io.containerd.cri.v1.runtime'.cni]
+bin_dirs = ["{cni_folder()}"]
+conf_dir = "{network}"
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
+BinaryName = "{self.containerd_programs / 'runc'}"
 """)
-        containerd = self.programs.start("containerd", "containerd", f"--config={configuration}")
-        ctr = ["ctr", f"--address={SOCKET}", "--namespace=k8s.io"]
+        # It looks for its shim there.
+        path = f"{self.containerd_programs}:{os.environ['PATH']}"
+        containerd = self.programs.start("containerd", self.containerd_programs / "containerd", f"--config={configuration}", PATH=path)
+        ctr = [self.containerd_programs / "ctr", f"--address={SOCKET}", "--namespace=k8s.io"]
         wait_for("containerd", lambda: subprocess.run([*ctr, "version"], capture_output=True).returncode == 0, 60, alive=containerd)
         for image in self.images:
-            run(*ctr, "images", "import", "--snapshotter=native", image)
+            run(*ctr, "images", "import", "--local", "--snapshotter=native", image)
 
     def _start_kubelet(self):
         settings = self.folder / "kernel"

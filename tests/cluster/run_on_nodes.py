@@ -1,6 +1,6 @@
 """End to end with Pods that run. On a node of the test's own, with KUBEBUILDER_ASSETS pointing at the programs of Kubernetes:
 
-    run_on_nodes.py --kubectl FILE --helm FILE --image ARCHIVE --client-image ARCHIVE
+    run_on_nodes.py --kubectl FILE --helm FILE --containerd FOLDER --image ARCHIVE --client-image ARCHIVE
 
 or on a cluster that is there, into whose nodes both images are loaded (README.md):
 
@@ -38,12 +38,13 @@ def main():
     parser.add_argument("--kubectl", default="kubectl", help="the program kubectl")
     parser.add_argument("--helm", default="helm", help="the program helm")
     parser.add_argument("--kubeconfig", type=pathlib.Path, help="the cluster to use; without it, a node of the test's own")
+    parser.add_argument("--containerd", type=pathlib.Path, help="the folder of containerd, its shim, ctr and runc")
     parser.add_argument("--image", type=pathlib.Path, help="what deploy/image/build made")
     parser.add_argument("--client-image", type=pathlib.Path, help="what tests/cluster/images.py made")
     parser.add_argument("--inside", type=pathlib.Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if not (arguments.kubeconfig or arguments.image and arguments.client_image):
-        parser.error("say --kubeconfig, or both --image and --client-image")
+    if not (arguments.kubeconfig or arguments.containerd and arguments.image and arguments.client_image):
+        parser.error("say --kubeconfig, or --containerd, --image and --client-image")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if arguments.inside:
         sys.exit(on_own_node(arguments, arguments.inside))
@@ -66,7 +67,7 @@ def on_own_node(arguments, folder):
 
     def make_demo():
         assets = pathlib.Path(os.environ["KUBEBUILDER_ASSETS"]).resolve()
-        cluster = WholeCluster(assets, arguments.kubectl, folder, programs, (arguments.image, arguments.client_image), folder.name)
+        cluster = WholeCluster(assets, arguments.containerd.resolve(), arguments.kubectl, folder, programs, (arguments.image, arguments.client_image), folder.name)
         return demo_of(arguments, cluster)
 
     return running.promise.keep(make_demo, programs)
