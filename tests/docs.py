@@ -1,5 +1,5 @@
 """Every relative link between the repository's pages leads to a file that is there, and to a heading of it; where it is a function's
-name that leads to a Rust file, to one that holds it, so that a page does not promise what no test proves."""
+name that leads to a Rust or Python file, to one that holds it, so that a page does not promise what no test proves."""
 import pathlib
 import re
 import sys
@@ -17,8 +17,8 @@ def anchors(page):
 
 
 def holds(source, name):
-    """Whether the Rust file is the module of this name, or has the function."""
-    return name in source.with_suffix("").parts or f"fn {name}(" in source.read_text()
+    """Whether the file is the module of this name, or has the function."""
+    return name in source.with_suffix("").parts or any(f"{word} {name}(" in source.read_text() for word in ("fn", "def"))
 
 
 def main():
@@ -34,7 +34,7 @@ def main():
             target = page.parent / path if path else page
             if not target.exists() or anchor and anchor not in anchors(target):
                 broken.append(f"{page.relative_to(ROOT)}: {link}")
-            elif target.suffix == ".rs" and (name := NAME.fullmatch(text)) and not holds(target, name[1]):
+            elif target.suffix in (".rs", ".py") and (name := NAME.fullmatch(text)) and not holds(target, name[1]):
                 broken.append(f"{page.relative_to(ROOT)}: {link} holds no {name[1]}")
     for line in broken:
         print(f"  ✘ leads nowhere: {line}")

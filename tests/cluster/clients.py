@@ -40,6 +40,12 @@ def pod(name, *containers, **more):
     return {"apiVersion": "v1", "kind": "Pod", **template(name, *containers, **more)}
 
 
+def asking(name, interception, app=None, **spec):
+    """A Pod whose client asks as this interception makes it ask; `app` is more of its container."""
+    script = BY_ENDPOINT if interception == "endpoint" else None
+    return pod(name, container(script, **(app or {})), interception=interception, **spec)
+
+
 def credentials(log):
     """The credentials that a client has told of: IMDSv1 or v2, and the document."""
     told = re.findall(r"^(v\d) uid=\d+ (\{.*\})$", log, re.MULTILINE)

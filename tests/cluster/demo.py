@@ -10,6 +10,8 @@ NAMESPACES = (NAMESPACE, *ENFORCING.values())
 # The role trusts the one and not the other.
 ACCOUNT, STRANGER = "my-sa", "stranger"
 BOTH_VERSIONS = frozenset(("v1", "v2"))
+# By which versions of IMDS a client asks (clients.asking), by its interception.
+INTERCEPTIONS = {"redirect": BOTH_VERSIONS, "address": BOTH_VERSIONS, "endpoint": {"v1"}}
 
 
 class Demo:

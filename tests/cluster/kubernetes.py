@@ -12,14 +12,25 @@ FIRST_WITH_POLICIES = (1, 30)
 
 
 class Kubernetes:
+    # Whether a test may kill what runs on its node.
+    has_own_node = False
+
     def __init__(self, kubectl, kubeconfig, folder):
         self.kubectl_program, self.kubeconfig, self.folder = kubectl, kubeconfig, folder
 
     @functools.cached_property
+    def _version(self):
+        return json.loads(self.kubectl("version", "--output=json").stdout)["serverVersion"]
+
+    @property
     def version(self):
         """Of the server: major and minor."""
-        version = json.loads(self.kubectl("version", "--output=json").stdout)["serverVersion"]
-        return int(version["major"]), int(version["minor"].rstrip("+"))
+        return int(self._version["major"]), int(self._version["minor"].rstrip("+"))
+
+    @property
+    def git_version(self):
+        """The whole of it: v1.37.2."""
+        return self._version["gitVersion"]
 
     @property
     def is_native(self):

@@ -48,10 +48,14 @@ class WholeCluster(Cluster):
     `control_group` is where all its Pods are.
     """
 
+    has_own_node = True
+
     def __init__(self, assets, containerd, kubectl, folder, programs, images, control_group):
         self.assets, self.containerd_programs, self.programs = assets, containerd, programs
         self.images, self.control_group = images, control_group
-        hide_machine(folder / "memory")
+        # Overlays can't be stacked everywhere, but they can be put on memory.
+        self.memory = folder / "memory"
+        hide_machine(self.memory)
         for address in (API_SERVER, NODE_ADDRESS):
             run("ip", "address", "add", f"{address}/32", "dev", "lo")
         run("ip", "link", "set", "lo", "up")
@@ -65,8 +69,20 @@ class WholeCluster(Cluster):
             "--enable-admission-plugins=NodeRestriction"))
         self._start_controllers()
         self._start_containerd()
+        self._prepare_kubelet()
         self._start_kubelet()
-        wait_for("the node is ready", self._is_ready, 120, alive=self.kubelet, seen=lambda: self.kubectl("describe", "nodes").stdout)
+
+    def kill(self, pod, namespace, container):
+        """SIGKILL for a container of a Pod."""
+        status = self.get("pod", pod, namespace)["status"]
+        [one] = [one for one in (*status.get("initContainerStatuses", []), *status["containerStatuses"]) if one["name"] == container]
+        run(*self._ctr, "tasks", "kill", "--signal=SIGKILL", one["containerID"].removeprefix("containerd://"))
+
+    def restart_kubelet(self):
+        """Kills it, and starts it anew."""
+        self.kubelet.kill()
+        self.kubelet.wait()
+        self._start_kubelet()
 
     def _start_controllers(self):
         more = {"kube-controller-manager": (
@@ -88,15 +104,12 @@ class WholeCluster(Cluster):
         configuration = self.folder / "containerd.toml"
         configuration.write_text(f"""
 version = 3
-root = "{self.folder / 'containerd'}"
+root = "{self.memory / 'containerd'}"
 state = "/run/containerd"
 [grpc]
 address = "{SOCKET}"
 [plugins.'io.containerd.internal.v1.opt']
 path = "{self.folder / 'opt'}"
-[plugins.'io.containerd.cri.v1.images']
-# Copies: works on every file system, also where overlays can't be stacked.
-snapshotter = "native"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
 sandbox = "{PAUSE}"
 [plugins.'io.containerd.cri.v1.runtime']
@@ -113,12 +126,16 @@ BinaryName = "{self.containerd_programs / 'runc'}"
         # It looks for its shim there.
         path = f"{self.containerd_programs}:{os.environ['PATH']}"
         containerd = self.programs.start("containerd", self.containerd_programs / "containerd", f"--config={configuration}", PATH=path)
-        ctr = [self.containerd_programs / "ctr", f"--address={SOCKET}", "--namespace=k8s.io"]
-        wait_for("containerd", lambda: subprocess.run([*ctr, "version"], capture_output=True).returncode == 0, 60, alive=containerd)
+        self._ctr = [self.containerd_programs / "ctr", f"--address={SOCKET}", "--namespace=k8s.io"]
+        wait_for("containerd", lambda: subprocess.run([*self._ctr, "version"], capture_output=True).returncode == 0, 60, alive=containerd)
         for image in self.images:
-            run(*ctr, "images", "import", "--local", "--snapshotter=native", image)
+            run(*self._ctr, "images", "import", "--local", image)
 
-    def _start_kubelet(self):
+    def _prepare_kubelet(self):
+        # The kernel makes a /proc for a Pod with users of its own only where one is seen that nothing is mounted on.
+        whole = self.folder / "proc"
+        whole.mkdir()
+        run("mount", "-t", "proc", "proc", whole)
         settings = self.folder / "kernel"
         for name, value in KERNEL_SETTINGS.items():
             file = settings / name
@@ -129,8 +146,7 @@ BinaryName = "{self.containerd_programs / 'runc'}"
             group.mkdir(exist_ok=True)
         no_names = self.folder / "resolv.conf"
         no_names.write_text("")
-        configuration = self.folder / "kubelet.json"
-        configuration.write_text(json.dumps({
+        (self.folder / "kubelet.json").write_text(json.dumps({
             "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
             # Nobody else reaches it in here.
             "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
@@ -143,10 +159,13 @@ BinaryName = "{self.containerd_programs / 'runc'}"
             # However full this machine's disk is.
             "imageGCHighThresholdPercent": 100, "evictionHard": {"nodefs.available": "0%", "imagefs.available": "0%"},
         }))
+        self._kubelets_kubeconfig = self.make_kubeconfig("kubelet", NODE_TOKEN, self.folder)
+
+    def _start_kubelet(self):
         self.kubelet = self.programs.start(
-            "kubelet", self.assets / "kubelet", f"--config={configuration}",
-            f"--kubeconfig={self.make_kubeconfig('kubelet', NODE_TOKEN, self.folder)}",
+            "kubelet", self.assets / "kubelet", f"--config={self.folder / 'kubelet.json'}", f"--kubeconfig={self._kubelets_kubeconfig}",
             f"--container-runtime-endpoint=unix://{SOCKET}", f"--hostname-override={NODE}", f"--node-ip={NODE_ADDRESS}")
+        wait_for("the node is ready", self._is_ready, 120, alive=self.kubelet, seen=lambda: self.kubectl("describe", "nodes").stdout)
 
     def _is_ready(self):
         conditions = self.try_kubectl("get", "node", NODE, "--output=jsonpath={.status.conditions[?(@.type=='Ready')].status}")

@@ -26,11 +26,16 @@ def wait_for(what, condition, seconds=60, alive=None, seen=lambda: ""):
         time.sleep(0.2)
 
 
-class Promises:
-    """Tests that run in their order, in one cluster; each is named for what it promises."""
+def name_of(test):
+    return test.__name__.replace("_", " ")
 
-    def __init__(self):
-        self.tests = []
+
+class Promises:
+    """Tests that run in their order, in one cluster; each is named for what it promises, and returns what it measured, if anything."""
+
+    def __init__(self, *parts):
+        """Those of each part, in this order."""
+        self.tests = [test for part in parts for test in part.tests]
 
     def __call__(self, test):
         """Marks a test."""
@@ -44,18 +49,27 @@ class Promises:
             return test
         return mark
 
-    def keep(self, make_suite, programs):
-        """Runs them; the exit code. What the programs said is told where one fails."""
+    def names(self):
+        return [name_of(test) for test, _ in self.tests]
+
+    def keep(self, make_suite, programs, record=lambda suite, outcomes: None):
+        """Runs them; the exit code. What the programs said is told where one fails. Where none does, `record` is given what became
+        of each: by its name, whether this cluster has what it is about.
+        """
+        outcomes = {}
         try:
             suite = make_suite()
             for test, holds in self.tests:
-                name = test.__name__.replace("_", " ")
+                name = name_of(test)
                 if not holds(suite):
+                    outcomes[name] = False
                     print(f"  - not on this cluster: {name}", flush=True)
                     continue
                 start = time.monotonic()
-                test(suite)
-                print(f"  ✔ {name} ({time.monotonic() - start:.1f} s)", flush=True)
+                measured = test(suite)
+                print(f"  ✔ {name} ({time.monotonic() - start:.1f} s){f': {measured}' if measured else ''}", flush=True)
+                outcomes[name] = True
+            record(suite, outcomes)
         except (Failed, subprocess.SubprocessError, OSError, KeyError, ValueError) as error:
             print(f"  ✘ {error if isinstance(error, Failed) else repr(error)}")
             print("\n".join(programs.tails()))

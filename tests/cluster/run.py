@@ -17,6 +17,7 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True
+import compatibility
 import pod_security
 import webhook_policy
 from control_plane import Authority, Cluster, Programs, repository
@@ -240,6 +241,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--webhook", required=True, type=pathlib.Path, help="the program imds-webhook")
     arguments.add_argument("--kubectl", default="kubectl", help="the program kubectl")
+    compatibility.add_option(arguments)
     arguments.add_argument("--in-namespaces", action="store_true", help=argparse.SUPPRESS)
     arguments = arguments.parse_args()
     if not arguments.in_namespaces:
@@ -278,7 +280,7 @@ def run(arguments, folder, programs):
         webhook_policy.apply(cluster)
         return Tests(cluster, Webhook(cluster, programs, arguments.webhook.resolve(), IMAGE), assets)
 
-    return promise.keep(make_suite, programs)
+    return promise.keep(make_suite, programs, *compatibility.recorder(arguments, "server"))
 
 
 if __name__ == "__main__":

@@ -20,17 +20,21 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True
+import chart
+import compatibility
+import disturbed
 import installed
 import running
 from control_plane import Programs
 from demo import ACCOUNT, NAMESPACES, Demo
 from kubernetes import Kubernetes
 from node import WholeCluster, control_group_roots
-from promises import check
+from promises import Promises, check
 from release import Release
 from sts_pod import StsPod
 
 STS_NAMESPACE = "imds-test-sts"
+PROMISES = Promises(chart.at_first, running.at_first, chart.tested, running.promise, disturbed.promise, chart.at_last)
 
 
 def main():
@@ -41,6 +45,7 @@ def main():
     parser.add_argument("--containerd", type=pathlib.Path, help="the folder of containerd, its shim, ctr and runc")
     parser.add_argument("--image", type=pathlib.Path, help="what deploy/image/build made")
     parser.add_argument("--client-image", type=pathlib.Path, help="what tests/cluster/images.py made")
+    compatibility.add_option(parser)
     parser.add_argument("--inside", type=pathlib.Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not (arguments.kubeconfig or arguments.containerd and arguments.image and arguments.client_image):
@@ -70,7 +75,8 @@ def on_own_node(arguments, folder):
         cluster = WholeCluster(assets, arguments.containerd.resolve(), arguments.kubectl, folder, programs, (arguments.image, arguments.client_image), folder.name)
         return demo_of(arguments, cluster)
 
-    return running.promise.keep(make_demo, programs)
+    versions = {name: compatibility.version_of(arguments.containerd / name) for name in ("containerd", "runc")}
+    return PROMISES.keep(make_demo, programs, *compatibility.recorder(arguments, "node", **versions))
 
 
 def on_cluster(arguments, folder):
@@ -86,7 +92,7 @@ def on_cluster(arguments, folder):
             stack.callback(demo.release.uninstall)
             return demo
 
-        return running.promise.keep(make_demo, Programs(folder))
+        return PROMISES.keep(make_demo, Programs(folder))
 
 
 def demo_of(arguments, cluster):
