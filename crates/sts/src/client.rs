@@ -21,12 +21,13 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, FailureKind};
+use crate::name::addresses;
 use crate::response::{Answer, LONGEST_BODY, Reply, decode};
 use crate::{Endpoint, Proxy, Request as StsRequest, Scheme, Secret, Trust, request, sign, tls};
 
@@ -117,18 +118,29 @@ impl Client {
         let tcp = deadline.keep(&what, dial(host, port, timeouts.address, &what)).await?;
         match (endpoint.scheme(), proxy) {
             (Scheme::Http, _) => Ok(Box::new(tcp)),
-            (Scheme::Https, None) => self.handshake(Box::new(tcp), trust, deadline).await,
+            (Scheme::Https, None) => {
+                // A name server may have led to another host.
+                let at = tcp.peer_addr().map(|address| format!(" at {address}")).unwrap_or_default();
+                self.handshake(Box::new(tcp), &at, trust, deadline).await
+            }
             (Scheme::Https, Some(proxy)) => {
                 let what = format!("get through {whom} to {}", endpoint.host_and_port());
                 let message = self.connect_message(proxy).map_err(|error| not_sendable(&what, &error))?;
                 let tunnel = deadline.keep(&what, tunnel(Box::new(tcp), message, &what)).await?;
-                self.handshake(tunnel, trust, deadline).await
+                self.handshake(tunnel, "", trust, deadline).await
             }
         }
     }
 
-    async fn handshake(&self, stream: Stream, trust: &Trust, deadline: Deadline) -> Result<Stream, Failure> {
-        let what = format!("set up TLS with {}", self.endpoint().host_and_port());
+    /// `at` says which address was reached, where that is known.
+    async fn handshake(
+        &self,
+        stream: Stream,
+        at: &str,
+        trust: &Trust,
+        deadline: Deadline,
+    ) -> Result<Stream, Failure> {
+        let what = format!("set up TLS with {}{at}", self.endpoint().host_and_port());
         let config =
             trust.client_config().map_err(|error| Failure::new(FailureKind::Trust, error.to_string()))?;
         let failed = |why: &str| Failure::new(FailureKind::Tls, format!("could not {what}: {why}"));
@@ -203,10 +215,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> ReadWrite for T {}
 /// Connects to a host, by name or by address.
 async fn dial(host: &str, port: u16, patience: Duration, what: &str) -> Result<TcpStream, Failure> {
     let failed = |kind, why: &str| Failure::new(kind, format!("could not {what}: {why}"));
-    let addresses = lookup_host((host, port))
-        .await
-        .map_err(|error| failed(FailureKind::Resolve, &error.to_string()))?
-        .collect::<Vec<_>>();
+    let addresses =
+        addresses(host, port).await.map_err(|error| failed(FailureKind::Resolve, &error.to_string()))?;
     if addresses.is_empty() {
         return Err(failed(FailureKind::Resolve, "the name has no address"));
     }

@@ -2,6 +2,7 @@
 
 mod rules;
 
+pub(crate) use rules::is_of_aws;
 pub use rules::{EndpointSettings, RegionalEndpoints};
 
 use std::fmt;

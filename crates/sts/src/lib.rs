@@ -10,6 +10,7 @@ pub mod client;
 pub mod endpoint;
 pub mod failure;
 mod json;
+mod name;
 pub mod proxy;
 pub mod request;
 pub mod response;

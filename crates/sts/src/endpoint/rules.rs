@@ -120,6 +120,15 @@ pub(super) const fn global_region(partition: Partition) -> &'static str {
     Names::of(partition).global_region
 }
 
+/// Whether a host's name is in a domain of AWS's endpoints, of whatever partition.
+pub(crate) fn is_of_aws(host: &str) -> bool {
+    let is_below = |suffix| host.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'));
+    Partition::ALL
+        .iter()
+        .map(|&partition| Names::of(partition))
+        .any(|names| is_below(names.suffix) || is_below(names.dual_stack_suffix))
+}
+
 /// A partition's row of `partitions.json`. Every partition there has FIPS and dual-stack endpoints.
 struct Names {
     suffix: &'static str,
