@@ -152,13 +152,31 @@ fn assumed_role_name(arn: &str) -> Option<&str> {
     (scheme == Some("arn") && service == Some("sts")).then_some(name)
 }
 
-/// RFC 3339 in UTC, with or without a fraction of a second.
+/// A date of RFC 3339, 5.6: letters of either case, a fraction of a second or none, any offset. The offset's colon may be missing,
+/// as it is where `strftime` wrote it.
 fn instant(text: &str) -> Option<SystemTime> {
-    match text.strip_suffix("+00:00") {
-        Some(utc) => humantime::parse_rfc3339(&format!("{utc}Z")),
-        None => humantime::parse_rfc3339(text),
+    let text = text.to_ascii_uppercase();
+    if text.ends_with('Z') {
+        return humantime::parse_rfc3339(&text).ok();
     }
-    .ok()
+    let (date, time) = text.split_once('T')?;
+    let (time, offset) = time.split_at(time.find(['+', '-'])?);
+    let local = humantime::parse_rfc3339(&format!("{date}T{time}Z")).ok()?;
+    let (sign, offset) = offset.split_at(1);
+    let ahead = offset_from_utc(offset)?;
+    if sign == "+" { local.checked_sub(ahead) } else { local.checked_add(ahead) }
+}
+
+/// `HH:MM`, or without the colon.
+fn offset_from_utc(text: &str) -> Option<Duration> {
+    let digits =
+        text.split_at_checked(2).map(|(hours, rest)| (hours, rest.strip_prefix(':').unwrap_or(rest)));
+    let number = |digits: &str, below: u64| {
+        let is_two_digits = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
+        digits.parse::<u64>().ok().filter(|number| is_two_digits && *number < below)
+    };
+    let (hours, minutes) = digits?;
+    Some(Duration::from_secs(number(hours, 24)? * 3600 + number(minutes, 60)? * 60))
 }
 
 /// An answer that says no, whatever its body is: STS's XML, JSON, a proxy's page, nothing.

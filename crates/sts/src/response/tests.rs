@@ -117,6 +117,11 @@ fn an_expiration_is_kept_as_it_is() {
         ("2014-10-24T23:00:23.000001Z", Duration::from_micros(1)),
         ("2014-10-24T23:00:23+00:00", Duration::ZERO),
         ("2014-10-24T23:00:23.250+00:00", Duration::from_millis(250)),
+        ("2014-10-24t23:00:23z", Duration::ZERO),
+        ("2014-10-25T01:00:23+02:00", Duration::ZERO),
+        ("2014-10-25T01:00:23.5+0200", Duration::from_millis(500)),
+        ("2014-10-24T13:30:23-09:30", Duration::ZERO),
+        ("2014-10-24T23:00:23-00:00", Duration::ZERO),
     ] {
         let answer = good(&GOOD.replace("2014-10-24T23:00:23Z", text));
         assert_eq!(answer.credentials.expiration, expiration() + after, "{text}");
@@ -124,14 +129,20 @@ fn an_expiration_is_kept_as_it_is() {
 }
 
 #[test]
-fn an_expiration_that_is_no_utc_date_makes_the_answer_unusable() {
+fn an_expiration_that_is_no_date_makes_the_answer_unusable() {
     for text in [
         "",
         "soon",
         "1414191623",
         "2014-10-24",
         "2014-10-24T23:00:23",
-        "2014-10-24T23:00:23+02:00",
+        "2014-10-24T23:00:23+02",
+        "2014-10-24T23:00:23+2:00",
+        "2014-10-24T23:00:23+24:00",
+        "2014-10-24T23:00:23+02:60",
+        "2014-10-24T23:00:23+02:00Z",
+        "2014-10-24T23:00:23+\u{e9}\u{e9}",
+        "2014-10-24T+02:00",
         "2014-13-24T23:00:23Z",
         "1914-10-24T23:00:23Z",
         "12014-10-24T23:00:23Z",
