@@ -351,8 +351,9 @@ fn broken(what: &str, error: &hyper::Error) -> Failure {
     let mut kind = if error.is_parse() { FailureKind::UnusableAnswer } else { FailureKind::Connect };
     let mut source = error.source();
     while let Some(cause) = source {
-        why = format!("{why}: {cause}");
-        if cause.downcast_ref().and_then(tls_error).is_some() {
+        let tls = cause.downcast_ref().and_then(tls_error);
+        why = format!("{why}: {}", tls.map_or_else(|| cause.to_string(), tls::in_words));
+        if tls.is_some() {
             kind = FailureKind::Tls;
         }
         source = cause.source();

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use imds_contract::debug_words;
 use rustls::client::Resumption;
 use rustls::crypto::ring;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
@@ -92,15 +93,31 @@ impl std::error::Error for TrustError {}
 
 /// What a failed handshake means, in words that name what to change.
 pub(crate) fn explain(error: &rustls::Error, trust: &Trust) -> String {
-    match error {
-        // A bad signature is what a CA that was made anew under its old name looks like.
-        rustls::Error::InvalidCertificate(
-            CertificateError::UnknownIssuer | CertificateError::BadSignature,
-        ) => format!(
-            "its certificate is signed by nobody whom we trust (trusted: {trust}; AWS_CA_BUNDLE names another PEM file)"
-        ),
-        error => error.to_string(),
+    let signer = match error {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => "nobody whom we trust",
+        // What a CA that was made anew under its old name looks like, too.
+        rustls::Error::InvalidCertificate(CertificateError::BadSignature) => {
+            "nobody whom we trust, or with a key that is too short (RSA takes 2048 bits)"
+        }
+        error => return in_words(error),
+    };
+    format!("its certificate is signed by {signer} (trusted: {trust}; AWS_CA_BUNDLE names another PEM file)")
+}
+
+/// rustls has sentences for most errors. Of the rest it tells but the name, as `Debug` does.
+pub(crate) fn in_words(error: &rustls::Error) -> String {
+    let debug = match error {
+        rustls::Error::InvalidCertificate(error) => format!("{error:?}"),
+        rustls::Error::PeerIncompatible(why) => format!("{why:?}"),
+        rustls::Error::PeerMisbehaved(why) => format!("{why:?}"),
+        rustls::Error::AlertReceived(alert) => format!("{alert:?}"),
+        rustls::Error::InvalidMessage(message) => format!("{message:?}"),
+        _ => return error.to_string(),
+    };
+    if debug.contains("CaUsedAsEndEntity") {
+        return "its certificate is a CA certificate: sign a server certificate with it".to_owned();
     }
+    error.to_string().replace(&debug, &debug_words(&debug))
 }
 
 #[cfg(test)]
@@ -116,6 +133,38 @@ mod tests {
 
     fn certificate() -> String {
         rcgen::generate_simple_self_signed(["ca.test".to_owned()]).unwrap().cert.pem()
+    }
+
+    #[test]
+    fn no_error_is_told_by_its_name_in_the_code() {
+        use rustls::{AlertDescription, InvalidMessage, PeerIncompatible, PeerMisbehaved};
+        let trust = Trust::Mozilla;
+        for (error, words) in [
+            (
+                rustls::Error::InvalidCertificate(CertificateError::Revoked),
+                "invalid peer certificate: revoked",
+            ),
+            (
+                rustls::Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon),
+                "peer is incompatible: no cipher suites in common",
+            ),
+            (
+                rustls::Error::PeerMisbehaved(PeerMisbehaved::IllegalTlsInnerPlaintext),
+                "peer misbehaved: illegal tls inner plaintext",
+            ),
+            (
+                rustls::Error::AlertReceived(AlertDescription::HandshakeFailure),
+                "received fatal alert: handshake failure",
+            ),
+            (
+                rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                "received corrupt message of type invalid content type",
+            ),
+        ] {
+            assert_eq!(explain(&error, &trust), words);
+        }
+        let short = explain(&rustls::Error::InvalidCertificate(CertificateError::BadSignature), &trust);
+        assert!(short.contains("2048 bits") && short.contains("AWS_CA_BUNDLE"), "{short}");
     }
 
     #[test]

@@ -92,12 +92,12 @@ async fn every_framing_of_http_is_understood() {
 #[tokio::test]
 async fn a_server_that_we_do_not_trust_gets_nothing() {
     let (ca, other) = (Ca::new(), Ca::new());
-    for (trust, host, why) in [
-        (other.trust(), "127.0.0.1", "signed by nobody whom we trust"),
-        (Trust::Mozilla, "127.0.0.1", "the compiled-in Mozilla roots"),
-        (ca.trust(), "sts.example.com", "not valid for name"),
+    for (trust, server, why) in [
+        (other.trust(), Server::tls(&ca, "127.0.0.1").await, "signed by nobody whom we trust"),
+        (Trust::Mozilla, Server::tls(&ca, "127.0.0.1").await, "the compiled-in Mozilla roots"),
+        (ca.trust(), Server::tls(&ca, "sts.example.com").await, "not valid for name"),
+        (ca.trust(), Server::tls_of_authority(&ca).await, "sign a server certificate with it"),
     ] {
-        let server = Server::tls(&ca, host).await;
         let client = client(&server.url(), None, trust);
         let (result, request) = join!(ask(&client), server.answer(good(), Then::Close));
         let failure = result.unwrap_err();

@@ -262,6 +262,9 @@ impl Drop for Emulator {
             let tail = &secret[secret.len() / 2..];
             assert!(!output.contains(tail), "a secret is in the output:\n{output}");
         }
+        for debug in ["Other(", "Error {", "Os {"] {
+            assert!(!output.contains(debug), "an error is told as the code has it:\n{output}");
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use imds_sts::{
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -85,6 +85,11 @@ impl Server {
 
     pub(crate) async fn tls(ca: &Ca, host: &str) -> Self {
         Self { tls: Some(ca.acceptor(host)), ..Self::plain().await }
+    }
+
+    /// With the CA's own certificate in the place of one that it has signed.
+    pub(crate) async fn tls_of_authority(ca: &Ca) -> Self {
+        Self { tls: Some(acceptor(ca.issuer.der().clone(), ca.issuer.key())), ..Self::plain().await }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -176,13 +181,17 @@ impl Ca {
         let key = KeyPair::generate().unwrap();
         let issuer: &Issuer<_> = &self.issuer;
         let leaf = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, issuer).unwrap();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![leaf.der().clone()], key)
-            .unwrap();
-        TlsAcceptor::from(Arc::new(config))
+        acceptor(leaf.der().clone(), &key)
     }
+}
+
+fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor {
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
 }
