@@ -30,6 +30,22 @@ pub enum Error {
     Different(Vec<String>),
 }
 
+impl Error {
+    /// Whether the same may succeed in a moment: the kernel is short of something, or somebody else changes the namespace.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused { errno, .. } => {
+                matches!(
+                    *errno,
+                    Errno::AGAIN | Errno::BUSY | Errno::INTR | Errno::NOBUFS | Errno::NOMEM | Errno::TIMEDOUT
+                )
+            }
+            Self::Different(_) => true,
+            Self::NodeNamespace(_) | Self::NoNetAdmin { .. } | Self::NoNftables(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
