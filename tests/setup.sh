@@ -117,7 +117,7 @@ need_prometheus() {
 # A first build takes 10 minutes on 2 cores, and is kept for later runs.
 need_kubernetes() {
     [ -z "${KUBEBUILDER_ASSETS:-}" ] || return 0
-    need_go_of kubernetes "which builds kube-apiserver, kubelet and etcd"
+    need_go tests/cluster/kubernetes "which builds kube-apiserver, kubelet and etcd"
     # shellcheck disable=SC2086 # none, or one
     KUBEBUILDER_ASSETS=$(tests/cluster/build kubernetes ${KUBERNETES:-})
     export KUBEBUILDER_ASSETS
@@ -125,23 +125,32 @@ need_kubernetes() {
 
 # CONTAINERD: the folder of containerd, its shim, ctr and runc.
 need_containerd() {
-    need_go_of containerd "which builds containerd and runc"
+    need_go tests/cluster/containerd "which builds containerd and runc"
     need_packages cc:gcc pkg-config:pkg-config
     need_libraries libseccomp-dev
     CONTAINERD=$(tests/cluster/build containerd)
 }
 
-# need_go_of MODULE WHAT-FOR : the Go that a module in tests/cluster wants.
-need_go_of() {
+# need_go FOLDER WHAT-FOR : the Go that the module in this folder wants.
+need_go() {
     local go
-    go=$(sed -n 's/^go //p' "tests/cluster/$1/go.mod")
-    has_go "$go" || skip "there is no Go $go or newer, $2 (tests/cluster/README.md)"
+    go=$(sed -n 's/^go //p' "$1/go.mod")
+    has_go "$go" || skip "there is no Go $go or newer, $2 (CONTRIBUTING.md)"
 }
 
 # has_go VERSION : whether `go` is there and at least this version.
 has_go() {
     local found
     found=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) && printf '%s\n' "go$1" "$found" | sort --check=quiet --version-sort
+}
+
+# need_maven FOLDER TARGET : the libraries of the folder's pom.xml, in TARGET.
+need_maven() {
+    cmp -s "$1/pom.xml" "$2/pom.xml" && return
+    need_packages mvn:maven
+    rm -rf "$2"
+    mvn --batch-mode --quiet --strict-checksums -Dstyle.color=never --file "$1/pom.xml" dependency:copy-dependencies -DoutputDirectory="$PWD/$2"
+    cp "$1/pom.xml" "$2/pom.xml"
 }
 
 # need_npm FOLDER : its node_modules, from its package-lock.json.

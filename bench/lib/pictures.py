@@ -9,7 +9,7 @@ import statistics
 import load
 
 GREY, BLUE, GREEN = "#7d8590", "#1f7af0", "#2da44e"
-WIDTH, LEFT, RIGHT, ROW, TOP = 920, 250, 40, 26, 62
+WIDTH, LEFT, RIGHT, ROW, TOP = 990, 320, 40, 26, 62
 
 
 def draw(results):

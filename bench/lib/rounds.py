@@ -30,9 +30,10 @@ def apart_from_load(server, figures, copies):
     figures |= {"single": server.single, "copies": None, "instructions": {}}
     if not server.single:
         figures["copies"] = {"count": copies} | measuring.copies(server.start, copies)
-    # Not everything runs under callgrind.
-    with excused(server, lambda why: None):
-        figures["instructions"] = instructions(server)
+    if server.lives:
+        # Not everything of others runs under callgrind.
+        with excused(server, lambda why: None):
+            figures["instructions"] = instructions(server)
 
 
 @contextlib.contextmanager

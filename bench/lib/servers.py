@@ -3,6 +3,7 @@ import contextlib
 import dataclasses
 import functools
 import http.client
+import json
 import os
 import pathlib
 import shlex
@@ -15,12 +16,31 @@ import urllib.parse
 
 import load
 import ours
+import roles_anywhere
 from measuring import STUCK, Failed
 
 FIXED = [ours.programs.FOLDER / name for name in ("bare-epoll", "bare-hyper", "bare-hyper-tls")]
 # Its time is in the emulator's start.
 RELEASED_STS = ours.programs.FOLDER / "local-sts"
-VENVS = ours.ROOT / ".venv" / "bench"
+VENVS, GO = ours.ROOT / ".venv" / "bench", ours.programs.TARGET_FOLDER / "bench"
+
+
+def of_pip(name):
+    return VENVS / name, f"need_python && need_venv .venv/bench/{name} bench/requirements/{name}.txt"
+
+
+def of_go(program):
+    module = "bench/servers/go"
+    return GO / program, f"need_go {module} 'which builds servers of AWS' && GOTOOLCHAIN=local go -C {module} build -trimpath -ldflags '-s -w' -o '{GO}/' tool"
+
+
+# Servers of others: where each is once it is installed, and the command that installs it (tests/setup.sh).
+PEERS = {
+    "moto": of_pip("moto"),
+    "ectou-metadata": of_pip("ectou-metadata"),
+    "amazon-ec2-metadata-mock": of_go("ec2-metadata-mock"),
+    "rolesanywhere-credential-helper": of_go("rolesanywhere-credential-helper"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,8 +140,8 @@ class Server:
     size: object
     group: str = "imds"
     modes: tuple = tuple(load.MODES)
-    # Requests of the two lives whose instructions are compared.
-    lives: tuple = (100, 600)
+    # Requests of the two lives whose instructions are compared; None for one that callgrind can't run.
+    lives: tuple | None = (100, 600)
     # Why there are no copies of it.
     single: str = ""
     # Others': it may fail.
@@ -130,6 +150,9 @@ class Server:
 
 # A Python server that ends a connection with its answer, and is slow under callgrind.
 CLOSES = {"modes": ("close", "alone"), "lives": (5, 25), "theirs": True}
+
+# valgrind aborts in Go's runtime.
+IN_GO = {"lives": None, "theirs": True}
 
 
 def document(path=ours.DOCUMENT):
@@ -197,6 +220,8 @@ def imds(stack, recorded):
         Server("imds-emulator", "this repository's, with credentials from a local STS over TLS", emulator, emulator_asks, lambda: ours.EMULATOR.stat().st_size),
         moto(),
         ectou_metadata(stack),
+        ec2_metadata_mock(),
+        credential_helper(stack),
     ]
 
 
@@ -230,6 +255,42 @@ def ectou_metadata(stack):
         return Running(stack, "ectou-metadata", command, port, document(role), environment)
 
     return Server("ectou-metadata", "of PyPI, last release 2016: IMDSv1 alone, one request at a time", start, only("document"), lambda: installed("ectou-metadata"), **CLOSES)
+
+
+def ec2_metadata_mock():
+    """AWS's mock of IMDS: a fixed document, and a session token is not looked at unless IMDSv1 is switched off. It is asked for none: requests
+    for session tokens at the same time end it ("concurrent map writes")."""
+    program, path = PEERS["amazon-ec2-metadata-mock"][0], "/latest/meta-data/iam/security-credentials/baskinc-role"
+
+    def start(stack, before=(), close=False):
+        port = ours.free_port()
+        return Running(stack, "amazon-ec2-metadata-mock", [*before, program, "--hostname", "127.0.0.1", "--port", str(port)], port, document(path))
+
+    return Server("amazon-ec2-metadata-mock", "AWS's, in Go: a fixed document, any session token is good", start, only("document"), lambda: program.stat().st_size, **IN_GO)
+
+
+def credential_helper(stack):
+    """AWS's server of IAM Roles Anywhere's credentials: IMDSv2 alone. It listens once it has them."""
+    program = PEERS["rolesanywhere-credential-helper"][0]
+    # Started when the first needs it, for as long as the program runs.
+    source = functools.cache(lambda: roles_anywhere.RolesAnywhere(stack))
+
+    def start(stack, before=(), close=False):
+        port = ours.free_port()
+        command = [*before, program, "serve", "--port", str(port), *source().flags()]
+        # It keeps 256 session tokens and evicts the one that ends first: this one ends before the one that the document is asked with.
+        token = Ask("PUT", ours.TOKEN, {"X-aws-ec2-metadata-token-ttl-seconds": "21000"})
+        return Running(stack, "rolesanywhere-credential-helper", command, port, token, source().environment())
+
+    def asks(running):
+        value = Ask("PUT", ours.TOKEN, ours.TTL).on(running.connection()).decode()
+        ask = Ask("GET", ours.DOCUMENT, {"X-aws-ec2-metadata-token": value})
+        # Where it got none it serves a document with empty fields.
+        if not json.loads(ask.on(running.connection()))["AccessKeyId"]:
+            raise Failed("rolesanywhere-credential-helper serves no credentials")
+        return {"document, IMDSv2": ask, "session token": running.ask}
+
+    return Server("rolesanywhere-credential-helper", "AWS's `serve`, in Go: credentials of IAM Roles Anywhere by IMDSv2", start, asks, lambda: program.stat().st_size, **IN_GO)
 
 
 def extra(name, command, url):

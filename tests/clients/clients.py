@@ -36,6 +36,8 @@ class Client:
     container: tuple = CONTAINER
     # By how many seconds it then tells an end that is early.
     container_early: int = 0
+    # For how many seconds it uses expired credentials that were about to expire when it got them.
+    late: int = 0
     # For the page: why it is refused where it is, and what else is to be known.
     note: str = ""
 
@@ -73,6 +75,15 @@ def of_cargo(package):
     return words("sed", "-n", f'/^name = "{package}"$/{{n; s/version = "\\(.*\\)"/\\1/p}}', ROOT / "Cargo.lock")
 
 
+def of_go(modules, package):
+    return words("sed", "-n", f"s|^\\s*{package} v\\(\\S*\\).*|\\1|p", PROGRAMS / "go" / modules)
+
+
+def of_maven(program, package):
+    pom = PROGRAMS / "java" / program / "pom.xml"
+    return words("sed", "-n", f"/<artifactId>{package}</{{n; s|.*<version>\\(.*\\)</version>.*|\\1|p}}", pom)
+
+
 def node(program, *arguments):
     return words(VENV / "bin" / "node", PROGRAMS / "js" / program, *arguments)
 
@@ -81,8 +92,15 @@ def script(program, *arguments):
     return words("sh", PROGRAMS / program, *arguments)
 
 
-def go(program):
-    return words(BUILT / "clients-go" / program)
+def go(program, built="clients-go"):
+    return words(BUILT / built / program)
+
+
+def java(program, main):
+    folder = BUILT / "clients-java" / program
+    # With a quick start. No performance data: they are in /tmp, named for the process, and all Pods here have one /tmp and the same numbers.
+    flags = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
+    return words("java", *flags, "-cp", f"{folder}:{folder}/*", main)
 
 
 KNOWS_NEITHER = {"endpoint": False, "container": ()}
@@ -120,14 +138,28 @@ CLIENTS = (
     Client(
         "AWS SDK for Rust (aws-config)", words(BUILT / "client-aws-config"), of_cargo("aws-config"), container=(),
         note="Its IMDS provider, asked by itself; the SDK's default chain asks the container's before."),
-    Client("AWS SDK for Go v1", go("sdk-v1"), of_debian("golang-github-aws-aws-sdk-go-dev"), container=WITHOUT_FILE, expiry=False),
+    Client("AWS SDK for Go v1", go("sdk-v1"), of_go("go.mod", "github.com/aws/aws-sdk-go"), expiry=False),
     Client(
-        "AWS SDK for Go v2", go("sdk-v2"), of_debian("golang-github-aws-aws-sdk-go-v2-dev"), container=WITHOUT_FILE, container_early=300,
+        "AWS SDK for Go v1 of 2022", go("sdk-v1", "clients-go-2022"), of_go("go-2022.mod", "github.com/aws/aws-sdk-go"),
+        container=WITHOUT_FILE, expiry=False, note="Debian 12 has this version."),
+    Client(
+        "AWS SDK for Go v2", go("sdk-v2"), of_go("go.mod", "github.com/aws/aws-sdk-go-v2"), container_early=300,
         note="Container credentials end five minutes early for it."),
     Client(
-        "minio-go", go("minio"), of_debian("golang-github-minio-minio-go-v7-dev"), expiry=False, endpoint=False,
-        container=WITHOUT_FILE,
+        "AWS SDK for Go v2 of 2022", go("sdk-v2", "clients-go-2022"), of_go("go-2022.mod", "github.com/aws/aws-sdk-go-v2"),
+        container=WITHOUT_FILE, container_early=300, note="As the newest version. Debian 12 has this one."),
+    Client(
+        "minio-go", go("minio"), of_go("go.mod", "github.com/minio/minio-go/v7"), expiry=False, endpoint=False,
         note="Of the variables it knows the container's."),
+    Client(
+        "minio-go of 2022", go("minio", "clients-go-2022"), of_go("go-2022.mod", "github.com/minio/minio-go/v7"), expiry=False,
+        endpoint=False, container=WITHOUT_FILE, note="As the newest version. Debian 12 has this one."),
+    Client(
+        "AWS SDK for Java v1", java("sdk-v1", "SdkV1"), of_maven("sdk-v1", "aws-java-sdk-core"), expiry=False,
+        asks=("token", "role v2", "token", "document v2"), late=70,
+        note="Requests a session token before each request. Once credentials have under 15 minutes left it asks for new ones only every 50 to "
+        "70 seconds, and uses the old ones meanwhile, even expired; the emulator serves none that short while STS can be reached."),
+    Client("AWS SDK for Java v2", java("sdk-v2", "SdkV2"), of_maven("sdk-v2", "auth")),
     Client(
         "AWS SDK for Ruby", words("/usr/bin/ruby", PROGRAMS / "ruby.rb"), of_debian("ruby-aws-sdk-core"), **KNOWS_NEITHER,
         note="Takes the endpoint variable's host and ignores its port."),

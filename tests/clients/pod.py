@@ -164,8 +164,8 @@ def states(pod, client):
 
 
 def renewed(process, first, second):
-    """What a process sees that had the first credentials, at the latest when these have ended."""
-    end = datetime.datetime.fromisoformat(first["expiry"].replace("Z", "+00:00")).timestamp() + 2
+    """What a process sees that had the first credentials, at the latest when it should have let go of them."""
+    end = datetime.datetime.fromisoformat(first["expiry"].replace("Z", "+00:00")).timestamp() + process.client["late"] + 2
     while True:
         seen = process.ask("later")
         if seen["key"] != first["key"] or time.time() > end:

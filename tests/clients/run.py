@@ -24,7 +24,7 @@ HTTP_TOKENS = ("optional", "required")
 ANNOTATION = "gkemulticloud.googleapis.com/aws-imds-emulator-"
 ROLE = "my-example-role"
 ARN = f"arn:aws:iam::123456789012:role/{ROLE}"
-# Of each Pod's 30 seconds nearly all is waiting.
+# Pods at once, for 2 cores: of each Pod's 30 seconds nearly all is waiting.
 AT_ONCE = 20
 
 
@@ -63,7 +63,7 @@ def play(client, pod):
     """What was seen, or why nothing was."""
     # All of a Pod's processes and mounts end with its first process.
     command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, HERE / "pod.py"]
-    task = {"pod": pod, "client": {"command": client.command, "kind": client.kind}}
+    task = {"pod": pod, "client": {"command": client.command, "kind": client.kind, "late": client.late}}
     done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True)
     if done.returncode != 0:
         return None, f"exit {done.returncode}: {done.stderr[-3000:]}"
@@ -87,12 +87,14 @@ def skip(client, reason):
             print(f"clients: {client.name}: {reason}", file=skipped)
 
 
-def run(clients):
+def run(clients, at_once):
     """Plays all; what was seen by client and Pod, and the number of Pods where it was not as expected."""
     pods = {(mode, tokens): injected(mode, tokens) for mode in INTERCEPTIONS for tokens in HTTP_TOKENS}
     seen, failed = {client: {} for client in clients}, 0
-    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        plays = {pool.submit(play, client, pods[key]): (client, key) for key in pods for client in clients}
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        # The longest first.
+        in_order = sorted(clients, key=lambda client: -client.late)
+        plays = {pool.submit(play, client, pods[key]): (client, key) for key in pods for client in in_order}
         for done in concurrent.futures.as_completed(plays):
             client, key = plays[done]
             seen[client][key], problem = done.result()
@@ -108,6 +110,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", action="store_true", help="write docs/clients.md from the run")
     parser.add_argument("--only", metavar="TEXT", default="", help="only clients with this in their names")
+    parser.add_argument("--at-once", metavar="PODS", type=int, default=AT_ONCE, help="fewer on a machine that has other work")
     parser.add_argument("--seen", metavar="FILE", help="write all that was seen, as JSON")
     arguments = parser.parse_args()
     begun, clients = time.monotonic(), []
@@ -115,7 +118,7 @@ def main():
         if arguments.only in client.name:
             reason = missing(client)
             skip(client, reason) if reason else clients.append(client)
-    seen, failed = run(clients)
+    seen, failed = run(clients, arguments.at_once)
     if arguments.seen:
         everything = {client.name: {" ".join(key): pod for key, pod in pods.items()} for client, pods in seen.items()}
         with open(arguments.seen, "w") as file:

@@ -4,7 +4,7 @@ package main
 import (
 	"time"
 
-	"../answers"
+	"imds-emulator.test/clients/answers"
 
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )

@@ -4,7 +4,7 @@ package main
 import (
 	"time"
 
-	"../answers"
+	"imds-emulator.test/clients/answers"
 
 	"github.com/aws/aws-sdk-go/aws/session"
 )

@@ -5,7 +5,7 @@ import (
 	"context"
 	"time"
 
-	"../answers"
+	"imds-emulator.test/clients/answers"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 )
