@@ -37,23 +37,6 @@ def helm_test_passes(demo):
 
 
 @at_last
-def an_upgrade_keeps_the_certificates_and_no_admission_fails_meanwhile(demo):
-    secret, bundles = demo.release.secret(), demo.release.bundles()
-    old = set(demo.release.pods())
-    upgrade = demo.release.start_upgrade("logLevel=debug")
-
-    def replaced():
-        ran = dry_run(demo)
-        check(STATUS in ran.stdout, f"a Pod is admitted and injected, at every moment: {ran.stderr}{ran.stdout}")
-        return upgrade.poll() is not None and old.isdisjoint(demo.release.pods())
-
-    wait_for("new replicas are there, and the old ones gone", replaced, 240, seen=lambda: demo.release.pods())
-    check(upgrade.returncode == 0, f"helm upgrade: {upgrade.communicate()[0]}")
-    check(demo.release.secret() == secret, "the Secret's data are as they were")
-    check(demo.release.bundles() == bundles, "and so is caBundle")
-
-
-@at_last
 def after_an_uninstall_pods_are_created_as_they_are_and_injected_ones_keep_their_credentials(demo):
     demo.release.uninstall()
     check(not demo.cluster.exists("mutatingwebhookconfiguration", NAME), "the webhook configuration is gone")

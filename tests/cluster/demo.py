@@ -43,11 +43,14 @@ class Demo:
         return wait_for(what, lambda: (log := self.log(pod, namespace=namespace)) and holds(log) and log, seconds,
                         seen=lambda: self.cluster.story(pod, namespace))
 
-    def check_has_credentials(self, pod, namespace=NAMESPACE, by=BOTH_VERSIONS):
-        """An injected Pod runs, and its client has had credentials for the Pod's own session, by these versions of IMDS."""
+    def check_has_credentials(self, pod, namespace=NAMESPACE, by=BOTH_VERSIONS, native=None):
+        """An injected Pod runs, and its client has had credentials for the Pod's own session, by these versions of IMDS.
+
+        `native` is the form of a Pod that this webhook did not inject.
+        """
         document = self.cluster.wait_ready(pod, namespace)
         if document["metadata"]["annotations"].get(INTERCEPTION) != "endpoint":
-            check_injected(document, self.is_native)
+            check_injected(document, self.is_native if native is None else native)
         log = self.wait_log(f"{pod} has credentials", pod, lambda log: by <= {version for version, _ in credentials(log)}, namespace)
         session = f"{namespace}.{pod}"
         exchanges = self.sts.exchanges(session)

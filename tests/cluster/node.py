@@ -146,6 +146,7 @@ BinaryName = "{self.containerd_programs / 'runc'}"
             group.mkdir(exist_ok=True)
         no_names = self.folder / "resolv.conf"
         no_names.write_text("")
+        (self.folder / "static-pods").mkdir()
         (self.folder / "kubelet.json").write_text(json.dumps({
             "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
             # Nobody else reaches it in here.
@@ -154,7 +155,7 @@ BinaryName = "{self.containerd_programs / 'runc'}"
             "address": NODE_ADDRESS, "cgroupDriver": "cgroupfs", "cgroupRoot": f"/{self.control_group}",
             # As in every cluster; there is nobody who answers.
             "clusterDomain": "cluster.local", "clusterDNS": ["10.0.0.10"], "resolvConf": str(no_names),
-            "volumePluginDir": str(self.folder / "volume-plugins"),
+            "volumePluginDir": str(self.folder / "volume-plugins"), "staticPodPath": str(self.folder / "static-pods"),
             "failSwapOn": False, "failCgroupV1": False, "makeIPTablesUtilChains": False, "oomScoreAdj": 0,
             # However full this machine's disk is.
             "imageGCHighThresholdPercent": 100, "evictionHard": {"nodefs.available": "0%", "imagefs.available": "0%"},

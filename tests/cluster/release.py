@@ -49,6 +49,12 @@ class Release(Installed):
         """The names of its Pods, also of those that are ending."""
         return self.cluster.kubectl("get", "pods", f"--namespace={NAMESPACE}", "--output=name").stdout.split()
 
+    def metric(self, pod, *words):
+        """The sum of the samples of a Pod's metrics page that have all these words."""
+        page = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod.removeprefix('pod/')}:8080/proxy/metrics"
+        lines = self.cluster.kubectl("get", "--raw", page).stdout.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if not line.startswith("#") and all(word in line for word in words))
+
     def _helm(self, *words):
         ran = subprocess.run(self._command(*words), env=self._environment(), capture_output=True, text=True)
         check(ran.returncode == 0, f"helm {' '.join(map(str, words))}: {ran.stdout}{ran.stderr}{self._story()}")

@@ -24,7 +24,10 @@ import chart
 import compatibility
 import disturbed
 import installed
+import pod_sources
+import previous_release
 import running
+import under_load
 from control_plane import Programs
 from demo import ACCOUNT, NAMESPACES, Demo
 from kubernetes import Kubernetes
@@ -34,7 +37,8 @@ from release import Release
 from sts_pod import StsPod
 
 STS_NAMESPACE = "imds-test-sts"
-PROMISES = Promises(chart.at_first, running.at_first, chart.tested, running.promise, disturbed.promise, chart.at_last)
+PROMISES = Promises(chart.at_first, running.at_first, chart.tested, running.promise, disturbed.promise, pod_sources.promise,
+                    previous_release.promise, under_load.promise, chart.at_last)
 
 
 def main():

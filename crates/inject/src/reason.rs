@@ -127,7 +127,8 @@ impl fmt::Display for Reason {
                 write!(f, "the label {label} is {:?}; only {:?} enables the emulator", excerpt(value), annotation::ENABLED_VALUE)
             }
             Self::MirrorPod => f.write_str(
-                "this is the mirror of a static Pod, which runs on its node as it is; put the injected containers into the static Pod's file",
+                "this is the mirror of a static Pod, which runs on its node without the emulator: kubelet gives no static Pod a service \
+                 account's token. Create the Pod in the cluster, for example by a DaemonSet, or remove the label",
             ),
             Self::AlreadyInjected => f.write_str("the emulator is injected already"),
             Self::InjectedOtherwise { annotation, injected, asked } => {

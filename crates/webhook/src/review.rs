@@ -339,7 +339,13 @@ impl<'a> Answer<'a> {
                 Err(error) => self.deny("internal", error.to_string()),
             },
             Decision::Refuse(reason) => self.refuse(&reason),
-            Decision::Skip(reason) => warned.unwrap_or_else(|| Outcome::Skipped { reason: reason.word() }),
+            Decision::Skip(reason) => {
+                // kubelet writes it into its log: nobody else sees the response.
+                if reason == Reason::MirrorPod {
+                    self.warn(&[&reason]);
+                }
+                warned.unwrap_or_else(|| Outcome::Skipped { reason: reason.word() })
+            }
         }
     }
 
@@ -353,7 +359,7 @@ impl<'a> Answer<'a> {
         Some(Outcome::Warned { reason: first.word(), message: self.warnings.join("; ") })
     }
 
-    fn warn(&mut self, warnings: &[Warning]) {
+    fn warn(&mut self, warnings: &[impl fmt::Display]) {
         let room = MOST_WARNINGS.saturating_sub(self.warnings.len());
         self.warnings
             .extend(warnings.iter().take(room).map(|warning| format!("aws-imds-emulator: {warning}")));

@@ -131,13 +131,21 @@ fn what_is_no_pod_being_created_passes_untouched() {
         "pod-binding-create",
         "pod-delete",
         "other-resource-configmap",
-        "pod-mirror-of-static",
         "pod-no-labels-no-annotations",
     ] {
         let (uid, response, outcome) = mutate(name);
         assert_eq!(response, json!({"uid": uid, "allowed": true}), "{name}");
         assert!(matches!(outcome, Outcome::Skipped { .. }), "{name}: {outcome:?}");
     }
+}
+
+#[test]
+fn a_mirror_pod_is_left_alone_with_a_warning_for_kubelets_log() {
+    let (_, response, outcome) = mutate("pod-mirror-of-static");
+    assert_eq!((&response["allowed"], response.get("patch")), (&json!(true), None));
+    let warning = response["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("static Pod") && warning.contains("without the emulator"), "{warning}");
+    assert_eq!(outcome.labels(), ["skipped", "mirror_pod"]);
 }
 
 #[test]
