@@ -45,14 +45,14 @@ def control_group_roots(name):
 
 class WholeCluster(Cluster):
     """A cluster of one node, ready for Pods. `containerd` is the folder of its programs, `images` are archives that the node has,
-    `control_group` is where all its Pods are.
+    `control_group` is where all its Pods are, `kubelet_flags` are further ones.
     """
 
     has_own_node = True
 
-    def __init__(self, assets, containerd, kubectl, folder, programs, images, control_group):
+    def __init__(self, assets, containerd, kubectl, folder, programs, images, control_group, kubelet_flags=()):
         self.assets, self.containerd_programs, self.programs = assets, containerd, programs
-        self.images, self.control_group = images, control_group
+        self.images, self.control_group, self.kubelet_flags = images, control_group, kubelet_flags
         # Overlays can't be stacked everywhere, but they can be put on memory.
         self.memory = folder / "memory"
         hide_machine(self.memory)
@@ -165,7 +165,8 @@ BinaryName = "{self.containerd_programs / 'runc'}"
     def _start_kubelet(self):
         self.kubelet = self.programs.start(
             "kubelet", self.assets / "kubelet", f"--config={self.folder / 'kubelet.json'}", f"--kubeconfig={self._kubelets_kubeconfig}",
-            f"--container-runtime-endpoint=unix://{SOCKET}", f"--hostname-override={NODE}", f"--node-ip={NODE_ADDRESS}")
+            f"--container-runtime-endpoint=unix://{SOCKET}", f"--hostname-override={NODE}", f"--node-ip={NODE_ADDRESS}",
+            *self.kubelet_flags)
         wait_for("the node is ready", self._is_ready, 120, alive=self.kubelet, seen=lambda: self.kubectl("describe", "nodes").stdout)
 
     def _is_ready(self):

@@ -60,27 +60,33 @@ def main():
     with tempfile.TemporaryDirectory(prefix="imds-cluster-") as folder:
         if arguments.kubeconfig:
             sys.exit(on_cluster(arguments, pathlib.Path(folder)))
-        try:
-            # The shell is there to reap orphans: containerd leaves some.
-            enter = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", '"$@"; exit $?', "sh"]
-            sys.exit(subprocess.run([*enter, sys.executable, *sys.argv, "--inside", folder]).returncode)
-        finally:
-            remove_control_groups(pathlib.Path(folder).name)
+        sys.exit(run_inside(folder))
+
+
+def run_inside(folder):
+    """Runs this program again with `--inside`, in namespaces of its own; its exit code."""
+    try:
+        # The shell is there to reap orphans: containerd leaves some.
+        enter = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", '"$@"; exit $?', "sh"]
+        return subprocess.run([*enter, sys.executable, *sys.argv, "--inside", folder]).returncode
+    finally:
+        remove_control_groups(pathlib.Path(folder).name)
 
 
 def on_own_node(arguments, folder):
+    programs = Programs(folder)
+    versions = {name: compatibility.version_of(arguments.containerd / name) for name in ("containerd", "runc")}
+    recorder = compatibility.recorder(arguments, "node", **versions)
+    return PROMISES.keep(lambda: demo_of(arguments, own_cluster(arguments, folder, programs)), programs, *recorder)
+
+
+def own_cluster(arguments, folder, programs, kubelet_flags=()):
+    """A cluster of one node that has both images; inside the namespaces."""
     # Nothing here is reached by way of a proxy.
     for variable in [name for name in os.environ if name.lower().endswith("_proxy")]:
         del os.environ[variable]
-    programs = Programs(folder)
-
-    def make_demo():
-        assets = pathlib.Path(os.environ["KUBEBUILDER_ASSETS"]).resolve()
-        cluster = WholeCluster(assets, arguments.containerd.resolve(), arguments.kubectl, folder, programs, (arguments.image, arguments.client_image), folder.name)
-        return demo_of(arguments, cluster)
-
-    versions = {name: compatibility.version_of(arguments.containerd / name) for name in ("containerd", "runc")}
-    return PROMISES.keep(make_demo, programs, *compatibility.recorder(arguments, "node", **versions))
+    assets, images = pathlib.Path(os.environ["KUBEBUILDER_ASSETS"]).resolve(), (arguments.image, arguments.client_image)
+    return WholeCluster(assets, arguments.containerd.resolve(), arguments.kubectl, folder, programs, images, folder.name, kubelet_flags)
 
 
 def on_cluster(arguments, folder):

@@ -288,7 +288,8 @@ def check_settings():
 # What troubleshooting.md quotes of others: Kubernetes, AWS.
 FOREIGN_WORDS = {
     "NET_ADMIN", "context deadline exceeded", "create", "failed calling webhook \"inject.imds-emulator.internal\"",
-    "Startup probe failed", "kubectl-imds inject", "no endpoints available for service", "read", "update", "violates PodSecurity", "x509: certificate signed by unknown authority",
+    "Startup probe failed", "kubectl-imds inject", "no endpoints available for service", "read", "update", "violates PodSecurity", "waiting to start: PodInitializing",
+    "x509: certificate signed by unknown authority",
 }
 
 

@@ -10,7 +10,7 @@ To the manifest (nothing else of it is touched):
 * fields of the Pod in environment variables (`fieldRef`) become their values, and `$(NAME)` is expanded.
 
 To the Pod: `start` sets its sysctls and keeps kubelet's order. Init containers one after the other, each to its end; one with `restartPolicy: Always` until
-its startup probe says yes. Then the others, each once the `postStart` hook of the one before has returned.
+its `postStart` hook has returned and its startup probe says yes. Then the others, each once the hook of the one before has returned.
 """
 import re
 import urllib.error
@@ -65,18 +65,23 @@ def start(pod, text):
         set_sysctl(pod, sysctl["name"], sysctl["value"])
     for container in spec.get("initContainers", []):
         name = container["name"]
-        pod.start(name)
+        start_with_hook(pod, container)
         if container.get("restartPolicy") == "Always":
-            wait_until(f"{name} has started", lambda: is_well(pod, name, container["startupProbe"]), seen=lambda: pod.log(name))
+            if probe := container.get("startupProbe"):
+                wait_until(f"{name} has started", lambda: is_well(pod, name, probe), seen=lambda: pod.log(name))
         elif code := pod.wait(name):
             raise RuntimeError(f"{name} ended with {code}:\n{pod.log(name)}")
     for container in spec["containers"]:
-        name = container["name"]
-        pod.start(name)
-        if hook := container.get("lifecycle", {}).get("postStart"):
-            ran = pod.exec(name, *hook["exec"]["command"])
-            if ran.returncode != 0:
-                raise RuntimeError(f"the hook of {name} ended with {ran.returncode}: {ran.stderr}\n{pod.log(name)}")
+        start_with_hook(pod, container)
+
+
+def start_with_hook(pod, container):
+    name = container["name"]
+    pod.start(name)
+    if hook := container.get("lifecycle", {}).get("postStart"):
+        ran = pod.exec(name, *hook["exec"]["command"])
+        if ran.returncode != 0:
+            raise RuntimeError(f"the hook of {name} ended with {ran.returncode}: {ran.stderr}\n{pod.log(name)}")
 
 
 def set_sysctl(pod, name, value):
@@ -85,9 +90,9 @@ def set_sysctl(pod, name, value):
         raise RuntimeError(f"sysctl {name}: {done.stderr}")
 
 
-def is_well(pod, name, probe):
-    """Whether a container's probe, which is a command in it, says yes."""
-    return pod.exec(name, *probe["exec"]["command"]).returncode == 0
+def is_well(pod, name, handler):
+    """Whether a container's probe or hook, which is a command in it, succeeds."""
+    return pod.exec(name, *handler["exec"]["command"]).returncode == 0
 
 
 def get(url):

@@ -1,6 +1,6 @@
 //! `imds-emulator --wait`: returns once the emulator beside us has started. It is the gate that holds the Pod's other
-//! containers back: the `exec` startup probe of a native sidecar, whose output kubelet writes into the Pod's events, and the
-//! `postStart` hook of a classic one. An image FROM scratch has no shell to write it in.
+//! containers back: a `postStart` hook, or with `start: with-credentials` the `exec` startup probe of a native sidecar, whose
+//! output kubelet writes into the Pod's events (docs/adr/0021). An image FROM scratch has no shell to write it in.
 //!
 //! It asks where IMDS is served, which nobody outside the Pod reaches: strangers can keep the admin listener from answering.
 

@@ -24,13 +24,6 @@ const NATIVE_GRACE_PERIOD: u64 = 1;
 pub(crate) const STARTUP_PROBE: &str = "--wait=8";
 const STARTUP_PROBE_TIMEOUT: u32 = 10;
 
-/// How long the emulator's own start timeout is by default, in seconds (its `--start-timeout`).
-const START_TIMEOUT: u32 = 30;
-
-/// kubelet kills a sidecar that has not started in time; the emulator, which lets the Pod start after its own timeout, must
-/// always be faster. In probes, of which each takes a second at least.
-const START_SLACK: u32 = 30;
-
 /// Kubernetes' greatest: kubelet never kills an emulator that waits for credentials, which would only delay them.
 const NEVER: u32 = i32::MAX.unsigned_abs();
 
@@ -62,16 +55,12 @@ pub(crate) fn emulator(
     pod: PodView<'_>,
     namespace: &str,
 ) -> Container {
-    let (restart_policy, lifecycle, grace_period) = match form {
-        SidecarForm::Native => (Some("Always"), None, NATIVE_GRACE_PERIOD),
-        SidecarForm::Classic => {
-            // kubelet starts the next container once this has returned.
-            let gate = Handler { exec: Exec { command: [pod::EMULATOR_COMMAND, "--wait"] } };
-            // All containers are stopped at once: the others still want credentials while they drain.
-            let grace_period = pod.termination_grace_period().saturating_sub(BEFORE_THE_KILL).max(1);
-            (None, Some(Lifecycle { post_start: gate }), grace_period)
-        }
+    let (restart_policy, grace_period) = match form {
+        SidecarForm::Native => (Some("Always"), NATIVE_GRACE_PERIOD),
+        // All containers are stopped at once: the others still want credentials while they drain.
+        SidecarForm::Classic => (None, pod.termination_grace_period().saturating_sub(BEFORE_THE_KILL).max(1)),
     };
+    let (lifecycle, startup_probe) = gate(form, wishes.start);
     let session_name = wishes.session_name.render(|variable| match variable {
         Variable::Namespace => Some(namespace),
         Variable::Pod => pod.name(),
@@ -86,7 +75,7 @@ pub(crate) fn emulator(
         env: emulator_env(settings, wishes, Seconds::at_most(grace_period), session_name),
         // No readiness probe: an STS that is down must not take the Pod out of its Services. No liveness probe, and none over
         // the network: strangers could have the emulator killed (docs/adr/0020). It watches over itself.
-        startup_probe: (form == SidecarForm::Native).then(|| startup_probe(settings, wishes.start)),
+        startup_probe,
         volume_mounts: [token].into_iter().chain(authorization).collect(),
         ..container(pod::EMULATOR_CONTAINER, pod::EMULATOR_COMMAND, security_context, settings, wishes)
     }
@@ -238,25 +227,25 @@ fn metadata_variables(settings: &Settings) -> impl Iterator<Item = EnvVar> {
     known.into_iter().chain(by_label.then(|| EnvVar::of_field(environment::ZONE, zone)))
 }
 
-fn start_timeout(settings: &Settings) -> u32 {
-    let set = settings.emulator_env.iter().find(|(name, _)| *name == environment::START_TIMEOUT);
-    set.and_then(|(_, value)| value.parse().ok()).map_or(START_TIMEOUT, Seconds::as_secs)
-}
-
 /// A value that kubelet hands on as it is: `$$` stands for `$`, so that no `$(` is a reference.
 /// Source: Kubernetes, `third_party/forked/golang/expansion`.
 pub(crate) fn literal(value: &str) -> String {
     value.replace('$', "$$")
 }
 
-fn startup_probe(settings: &Settings, start: Start) -> Probe {
-    Probe {
-        exec: Exec { command: [pod::EMULATOR_COMMAND, STARTUP_PROBE] },
-        period_seconds: 1,
-        timeout_seconds: STARTUP_PROBE_TIMEOUT,
-        failure_threshold: match start {
-            Start::Always => start_timeout(settings) + START_SLACK,
-            Start::WithCredentials => NEVER,
-        },
+/// What keeps kubelet from starting the next container before the emulator has started (docs/adr/0021). The hook is faster by a
+/// second. But kubelet does nothing else for the Pod while a hook runs, and keeps its output to itself: where the wait has no
+/// end, a native sidecar has a probe.
+fn gate(form: SidecarForm, start: Start) -> (Option<Lifecycle>, Option<Probe>) {
+    match (form, start) {
+        (SidecarForm::Native, Start::WithCredentials) => {
+            let exec = Exec { command: [pod::EMULATOR_COMMAND, STARTUP_PROBE] };
+            let timeout_seconds = STARTUP_PROBE_TIMEOUT;
+            (None, Some(Probe { exec, period_seconds: 1, timeout_seconds, failure_threshold: NEVER }))
+        }
+        (SidecarForm::Native, Start::Always) | (SidecarForm::Classic, _) => {
+            let exec = Exec { command: [pod::EMULATOR_COMMAND, "--wait"] };
+            (Some(Lifecycle { post_start: Handler { exec } }), None)
+        }
     }
 }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{CONTEXT, injected};
-use imds_contract::{annotation, pod};
+use imds_contract::{Start, annotation, pod};
 use imds_inject::{Decision, Extent, Reason, Settings, Sidecar, decide, injection_warnings};
 use serde_json::{Value, json};
 
@@ -16,10 +16,12 @@ const FREE: [&str; 5] =
 fn every_form() -> impl Iterator<Item = (Settings, Value)> {
     let forms = [Sidecar::Native, Sidecar::Classic]
         .into_iter()
-        .flat_map(|sidecar| ["redirect", "address", "endpoint"].map(|interception| (sidecar, interception)));
-    forms.map(|(sidecar, interception)| {
+        .flat_map(|sidecar| ["redirect", "address", "endpoint"].map(|interception| (sidecar, interception)))
+        .flat_map(|form| [Start::Always, Start::WithCredentials].map(|start| (form, start)));
+    forms.map(|((sidecar, interception), start)| {
         let settings = Settings {
             sidecar,
+            start,
             interception: interception.parse().unwrap(),
             ..Settings::new("registry.example/imds:1")
         };
@@ -68,7 +70,7 @@ fn below(value: &Value, at: &str, found: &mut Vec<String>) {
 fn other(value: &Value) -> Value {
     match value {
         Value::Bool(is) => (!is).into(),
-        Value::Number(number) => (number.as_u64().unwrap() / 7).into(),
+        Value::Number(number) => (number.as_u64().unwrap() % 7).into(),
         Value::String(text) => format!("{text}x").into(),
         Value::Array(_) | Value::Object(_) | Value::Null => json!("another"),
     }
@@ -98,12 +100,40 @@ fn is_noticed(settings: &Settings, pod: &Value) -> bool {
 /// Options of the Pod that no annotation of these Pods names, so that nothing says what they should be; and a patience.
 fn is_an_option(pod: &Value, place: &str, at: &str) -> bool {
     let container = pod.pointer(place).unwrap();
-    let options = ["AWS_ROLE_SESSION_NAME", "IMDS_SESSION_DURATION", "IMDS_HTTP_TOKENS", "IMDS_GRACE_PERIOD"];
+    let options = [
+        "AWS_ROLE_SESSION_NAME",
+        "IMDS_SESSION_DURATION",
+        "IMDS_HTTP_TOKENS",
+        "IMDS_START",
+        "IMDS_GRACE_PERIOD",
+    ];
     let variable = at.strip_prefix("/env/").map(|at| at.split('/').next().unwrap_or_default());
     let name = variable.and_then(|index| container["env"][index.parse::<usize>().ok()?]["name"].as_str());
     name.is_some_and(|name| options.contains(&name))
         || ["/startupProbe/periodSeconds", "/startupProbe/timeoutSeconds"].contains(&at)
         || at == "/env"
+}
+
+/// Of releases before the hook (docs/adr/0021), and before the probe by a command (docs/adr/0020).
+#[test]
+fn a_native_sidecar_with_the_startup_probe_of_an_older_release_is_whole() {
+    let forms = every_form().filter(|(settings, _)| settings.sidecar == Sidecar::Native);
+    for (settings, pod) in forms {
+        let index = pod["spec"]["initContainers"].as_array().unwrap().iter();
+        let index = index.take_while(|container| container["name"] != pod::EMULATOR_CONTAINER).count();
+        for (handler, asks) in [
+            ("exec", json!({"command": ["/imds-emulator", "--wait=8"]})),
+            ("httpGet", json!({"path": "/startupz", "port": 1339, "scheme": "HTTP"})),
+        ] {
+            let mut older = pod.clone();
+            let emulator = older["spec"]["initContainers"][index].as_object_mut().unwrap();
+            emulator.shift_remove("lifecycle");
+            let probe = json!({handler: asks, "periodSeconds": 1, "failureThreshold": 60});
+            emulator.insert("startupProbe".to_owned(), probe);
+            let decision = decide(&settings, &older, &CONTEXT);
+            assert_eq!(decision, Decision::Skip(Reason::AlreadyInjected), "{older}");
+        }
+    }
 }
 
 #[test]

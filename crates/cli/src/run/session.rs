@@ -262,12 +262,9 @@ async fn start_emulator(
 ) -> anyhow::Result<Program> {
     let stopwatch = Stopwatch::start();
     let mut emulator = Program::start(&program::of(process)?, process, users, echo)?;
-    if let Some(gate) = process.post_start() {
-        pass_gate(&gate, &mut emulator, users, echo, output).await?;
-    }
     let mut told = false;
     loop {
-        // Nobody listens yet, or it is not ready: the same to kubelet's probe.
+        // Nobody listens yet, or it is not ready: the same to the gate.
         let answer = request(admin, "GET", "/startupz", &[]).await.ok();
         if answer.as_ref().is_some_and(|answer| answer.status == 200) {
             break;
@@ -286,6 +283,10 @@ async fn start_emulator(
         }
     }
     output.step(stopwatch, format_args!("Started the sidecar: {}", command_line(process, users)));
+    // kubelet starts it at once. Here it comes last, so that what is waited for can be told.
+    if let Some(gate) = process.post_start() {
+        pass_gate(&gate, &mut emulator, users, echo, output).await?;
+    }
     let ready = request(admin, "GET", "/readyz", &[]).await.context("the sidecar does not answer")?;
     if ready.status != 200 {
         output.warning("It started without credentials");
@@ -294,7 +295,7 @@ async fn start_emulator(
     Ok(emulator)
 }
 
-/// The gate of a classic sidecar: kubelet starts no other container before it has ended, and kills this one if it fails.
+/// The hook of the sidecar: kubelet starts no other container before it has ended, and kills this one if it fails.
 async fn pass_gate(
     gate: &Process,
     emulator: &mut Program,

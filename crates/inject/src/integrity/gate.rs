@@ -1,4 +1,4 @@
-//! The probes: when kubelet starts the other containers, and when it restarts the emulator.
+//! When kubelet starts the other containers, and when it restarts the emulator.
 
 use imds_contract::{address, pod};
 use serde_json::{Value, json};
@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{Examiner, Place, present, shown, text};
 use crate::containers;
 use crate::patch::Misshapen;
+use crate::pod::INIT_CONTAINERS;
 
 /// The kinds of a probe. Source: k8s.io/api, `core/v1`, `ProbeHandler`.
 const PROBE_HANDLERS: [&str; 4] = ["exec", "grpc", "httpGet", "tcpSocket"];
@@ -14,21 +15,25 @@ const PROBE_HANDLERS: [&str; 4] = ["exec", "grpc", "httpGet", "tcpSocket"];
 const LEAST_FAILURES: u64 = 30;
 
 impl Examiner<'_> {
-    /// The gate, and the liveness probe of older releases.
-    pub(super) fn probes(&mut self, place: &Place<'_>, expected: &Value) -> Result<(), Misshapen> {
-        let Place { name, path, .. } = place;
-        match (place.get("startupProbe"), expected.get("startupProbe")) {
-            (Some(probe), _) if !is_startup_probe(probe) => {
-                self.changed.push(format!(
-                    "startupProbe of {name} is {}, which is no probe of the injection",
-                    shown(probe)
-                ));
-            }
-            (None, Some(expected)) => {
-                self.patch.set_absent(path, "startupProbe", expected.clone())?;
-                self.restored.push(format!("startupProbe of {name}"));
-            }
-            (Some(_), _) | (None, None) => {}
+    /// The gate, of this release or of an older one, and the liveness probe of older releases.
+    pub(super) fn gate(&mut self, place: &Place<'_>, expected: &Value) -> Result<(), Misshapen> {
+        let Place { name, path, actual, .. } = place;
+        let probe = place.get("startupProbe");
+        if let Some(probe) = probe.filter(|probe| !is_startup_probe(probe)) {
+            let probe = shown(probe);
+            self.changed
+                .push(format!("startupProbe of {name} is {probe}, which is no probe of the injection"));
+        }
+        // Every native sidecar had a probe, and no hook (docs/adr/0021).
+        let by_probe = place.list == INIT_CONTAINERS && probe.is_some() && place.get("lifecycle").is_none();
+        match expected.get("lifecycle") {
+            Some(_) if by_probe => {}
+            Some(expected) => self.object(name, path, "lifecycle", expected, actual, &[])?,
+            None => self.absent(place, "lifecycle"),
+        }
+        if let (None, Some(expected)) = (probe, expected.get("startupProbe")) {
+            self.patch.set_absent(path, "startupProbe", expected.clone())?;
+            self.restored.push(format!("startupProbe of {name}"));
         }
         if let Some(probe) = place.get("livenessProbe").filter(|probe| !is_http(probe, "/livez")) {
             let probe = shown(probe);

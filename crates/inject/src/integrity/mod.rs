@@ -176,7 +176,7 @@ impl Examiner<'_> {
         let emulator = Place::of(pod, pod::EMULATOR_CONTAINER);
         let redirect = Place::of(pod, pod::REDIRECT_CONTAINER);
         let http_tokens = if authorized { HttpTokens::Optional } else { HttpTokens::Required };
-        // A lost startup probe is added again with its own patience.
+        // A lost gate is added again in its own form.
         let start = injected
             .variable(environment::START)
             .and_then(|start| start.parse().ok())
@@ -196,14 +196,14 @@ impl Examiner<'_> {
                 SidecarForm::Classic => CONTAINERS,
             };
             self.container(place, list, &expected)?;
-            self.probes(place, &expected)?;
+            self.gate(place, &expected)?;
             self.emulator_env(place, how, authorized, injected);
         }
         match (redirect, containers::redirect(self.settings, &wishes, pod)) {
             (Some(place), Some(expected)) => {
                 self.container(&place, INIT_CONTAINERS, &to_json(&expected))?;
-                for probe in ["startupProbe", "livenessProbe"] {
-                    self.absent(&place, probe);
+                for key in ["lifecycle", "startupProbe", "livenessProbe"] {
+                    self.absent(&place, key);
                 }
                 self.additional_env(&place, &[environment::POD_IPS, environment::HOST_IP]);
             }
@@ -234,10 +234,6 @@ impl Examiner<'_> {
                 Some(expected) => self.same(name, path, key, expected, actual)?,
                 None => self.absent(place, key),
             }
-        }
-        match expected.get("lifecycle") {
-            Some(expected) => self.object(name, path, "lifecycle", expected, actual, &[])?,
-            None => self.absent(place, "lifecycle"),
         }
         self.security_context(place, expected)?;
         self.variables(place, expected)?;
