@@ -75,8 +75,8 @@ def a_container_that_is_added_to_debug_has_credentials(demo):
         name = name_of(interception)
         if interception == "endpoint":
             # Nobody gives the variable to a container that is added (docs/annotations.md).
-            emulator = demo.cluster.get("pod", name, NAMESPACE)["spec"]["containers"][0]["env"]
-            words = [f"--env={one['name']}={one['value']}" for one in emulator if one["name"] == "AWS_EC2_METADATA_SERVICE_ENDPOINT"]
+            [app] = [one for one in demo.cluster.get("pod", name, NAMESPACE)["spec"]["containers"] if one["name"] == "app"]
+            words = [f"--env={one['name']}={one['value']}" for one in app["env"] if one["name"] == "AWS_EC2_METADATA_SERVICE_ENDPOINT"]
             ask = ["/bin/busybox", "sh", "-c", 'busybox wget -q -O - "${AWS_EC2_METADATA_SERVICE_ENDPOINT}latest/meta-data/iam/security-credentials/my-example-role"']
         else:
             words, ask = [], ["/bin/busybox", "sh", "-c", "/imds v1 && /imds v2"]
