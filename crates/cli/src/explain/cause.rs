@@ -101,7 +101,37 @@ use FailureKind::{
 use Reason::Sts;
 
 causes! {
-    // What IAM decides.
+    // What IAM decides. The kind of policy stands in the message: IAM User Guide, "Troubleshoot access denied error messages".
+    EndpointPolicy = "vpc_endpoint_policy", Sts(Denied), &["VPC endpoint policy"];
+        "The policy of the VPC endpoint, through which STS was asked, does not let this request pass."
+        "An endpoint policy names roles, accounts or actions, and this one is not among them; or it denies them."
+        "Allow the action and the role in the policy of the VPC endpoint for STS."
+        "aws ec2 describe-vpc-endpoints --query 'VpcEndpoints[].PolicyDocument'."
+    OrganizationPolicy = "organization_policy", Sts(Denied), &["service control policy", "resource control policy"];
+        "A policy of the organization (service control policy, resource control policy) does not allow it."
+        "The policy is attached to the account of the role or of the caller, or to a unit above it, and allows less, or denies this."
+        "Have the organization's administrators allow it for this role; nothing in the account itself can."
+        "aws organizations list-policies-for-target for the account and each unit above it."
+    PermissionsBoundary = "permissions_boundary", Sts(Denied), &["permissions boundary"];
+        "The permissions boundary of the role before does not allow it to assume this one."
+        "A boundary bounds what a role's own policies can give: sts:AssumeRole has to be in both."
+        "Add sts:AssumeRole on this role to the boundary of the role before."
+        "aws iam get-role for the role before: PermissionsBoundary."
+    SessionPolicy = "session_policy", Sts(Denied), &["session policy"];
+        "A session policy does not allow it. The emulator sends none."
+        "Something between the Pod and STS adds it to the request; or the message is of another program."
+        "Find who sets the policy of the session, and allow the action there."
+        "CloudTrail's event of the first role: requestParameters.policy."
+    IdentityPolicy = "identity_policy", Sts(Denied), &["identity-based policy"];
+        "The role before has no permission to assume this one, or its policies deny it."
+        "Across accounts both are needed: this role's trust in the role before, and a policy of the role before that allows it."
+        "Give the role before a policy that allows sts:AssumeRole on this role."
+        "aws iam list-role-policies and list-attached-role-policies for the role before."
+    TagSession = "tag_session", Sts(Denied), &["sts:TagSession"];
+        "Session tags came with the request, and the role's trust policy does not allow sts:TagSession. The emulator sends none."
+        "The token has tags of its identity provider in it (the claim https://aws.amazon.com/tags), or something between the Pod and STS adds some."
+        "Allow sts:TagSession beside the action that is allowed already, in the role's trust policy."
+        "CloudTrail's event: requestParameters.principalTags; the token's claims (kubectl imds explain --token-file)."
     ExplicitDeny = "explicit_deny", Sts(Denied), &["explicit deny"];
         "A policy denies it in so many words. A deny counts more than anything that allows."
         "A service control policy of the organization, a permissions boundary, a session policy, or a Deny in the role's trust policy."
@@ -243,9 +273,14 @@ causes! {
         "The proxy wants a user and password, or does not allow the host."
         "Allow sts.*.amazonaws.com:443 on the proxy, or put the credentials into HTTPS_PROXY (settings.emulatorEnv)."
         "The message has the proxy's status: 407 asks for a password, 403 is its rules."
+    CaShown = "ca_shown", Sts(Tls), &["is a CA certificate", "CaUsedAsEndEntity"];
+        "The server that answers for STS shows the certificate of a CA as its own."
+        "A stand-in for STS whose certificate was made like that of a CA, as openssl req -x509 makes it by itself."
+        "Sign a certificate for the server with that CA, and give the emulator the CA's (AWS_CA_BUNDLE)."
+        "openssl x509 -in FILE -noout -ext basicConstraints says CA:TRUE."
     NoTls = "tls", Sts(Tls), &[];
         "The server that answers for STS is not trusted: its certificate is of a CA that the emulator does not know, or for another name."
-        "A proxy that opens TLS with a CA of your own; a private endpoint; a clock that is far off."
+        "A proxy that opens TLS with a CA of your own; a private endpoint; a name server that leads to another host; a clock that is far off."
         "Give the emulator the CA: an image with the file, and AWS_CA_BUNDLE in settings.emulatorEnv."
         "openssl s_client -connect HOST:443 -showcerts from a Pod shows who signed."
     NoTrustFile = "trust", Sts(Trust), &[];

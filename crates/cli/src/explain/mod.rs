@@ -6,6 +6,7 @@
 
 mod case;
 mod cause;
+mod others;
 mod policy;
 mod report;
 mod said;

@@ -6,6 +6,7 @@ use imds_sts::{FailureKind, error_body};
 use serde_json::Value;
 
 use super::cause::{Cause, Reason};
+use super::others;
 use crate::facts::emulator::{CANNOT, LAST_FAILURE};
 
 /// The most that is read.
@@ -115,7 +116,8 @@ fn at(message: &str) -> Option<At> {
     Some(At { number: number.parse().ok()?, of: of.parse().ok()?, role: role.parse().ok()? })
 }
 
-/// By a code of STS that stands in it, by the words of a message that has but one meaning, or by the emulator's own words.
+/// By a code of STS that stands in it, by the words of a message that has but one meaning, by the emulator's own words, or by those of
+/// other programs.
 fn reason(text: &str) -> Option<Reason> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let coded = words.clone().find_map(FailureKind::of_code);
@@ -128,7 +130,14 @@ fn reason(text: &str) -> Option<Reason> {
         all.map(|cause| cause.reason()).next()
     };
     let own = || OWN_WORDS.iter().find(|(part, _)| text.contains(part)).map(|(_, reason)| *reason);
-    coded.or(by_sign).map(Reason::Sts).or_else(named).or_else(own).or_else(|| by_status(text))
+    let of_others = || others::kind(text).map(Reason::Sts);
+    coded
+        .or(by_sign)
+        .map(Reason::Sts)
+        .or_else(named)
+        .or_else(own)
+        .or_else(of_others)
+        .or_else(|| by_status(text))
 }
 
 /// What the emulator itself says, and what it means; those that are part of others come after them. Sources: `crates/sts`

@@ -11,7 +11,35 @@ use super::recording::{ISSUER, Recording};
 /// What STS says, or the emulator, for each thing that may be wrong; the word of the explanation.
 const REFUSALS: &[(&str, &str)] = &[
     (
+        "AccessDenied: User: anonymous is not authorized to perform: sts:AssumeRoleWithWebIdentity on resource: arn:aws:iam::111122223333:role/a because no VPC endpoint policy allows the sts:AssumeRoleWithWebIdentity action",
+        "vpc_endpoint_policy",
+    ),
+    (
         "AccessDenied: User: x is not authorized to perform: sts:AssumeRoleWithWebIdentity with an explicit deny in a service control policy",
+        "organization_policy",
+    ),
+    (
+        "AccessDenied: User: x is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::210987654321:role/b because no resource control policy allows the sts:AssumeRole action",
+        "organization_policy",
+    ),
+    (
+        "AccessDenied: User: x is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::210987654321:role/b because no permissions boundary allows the sts:AssumeRole action",
+        "permissions_boundary",
+    ),
+    (
+        "AccessDenied: User: x is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::210987654321:role/b with an explicit deny in a session policy",
+        "session_policy",
+    ),
+    (
+        "AccessDenied: User: x is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::210987654321:role/b because no identity-based policy allows the sts:AssumeRole action",
+        "identity_policy",
+    ),
+    (
+        "AccessDenied: User: x is not authorized to perform: sts:TagSession on resource: arn:aws:iam::210987654321:role/b",
+        "tag_session",
+    ),
+    (
+        "AccessDenied: User: x is not authorized to perform: sts:AssumeRoleWithWebIdentity on resource: arn:aws:iam::210987654321:role/b with an explicit deny in a resource-based policy",
         "explicit_deny",
     ),
     ("SignatureDoesNotMatch: The request signature we calculated does not match", "signature_refused"),
@@ -67,6 +95,7 @@ const REFUSALS: &[(&str, &str)] = &[
         "could not connect to sts.moon-1.amazonaws.com:443: failed to lookup address information: Name or service not known",
         "resolve",
     ),
+    ("dial tcp: lookup sts.eu-west-9.amazonaws.com on 10.0.0.2:53: no such host", "resolve"),
     (
         "could not connect to sts.amazonaws.com:443: 203.0.113.7:443: Connection refused (os error 111)",
         "connect",
@@ -75,10 +104,17 @@ const REFUSALS: &[(&str, &str)] = &[
         "could not get through the proxy http://p:3128 to sts.amazonaws.com:443: it answered 407 Proxy Authentication Required",
         "proxy_denied",
     ),
+    ("response code for CONNECT: 403", "proxy_denied"),
+    (
+        "could not set up TLS with sts.tools:443 at 10.0.0.7:443: its certificate is a CA certificate: sign a server certificate with it",
+        "ca_shown",
+    ),
     ("could not set up TLS with sts.amazonaws.com:443: UnknownIssuer", "tls"),
+    ("x509: certificate signed by unknown authority", "tls"),
     ("can't read the CA bundle /ca.pem: No such file or directory", "trust"),
     ("RequestTimeout: Request timed out", "timeout"),
     ("could not connect to sts.amazonaws.com:443 within 5s", "timeout"),
+    ("dial tcp 203.0.113.7:443: i/o timeout", "timeout"),
     ("can't use the token file /var/run/secrets/aws-imds-emulator/token: Permission denied", "token_file"),
     ("STS's answer holds credentials that end before those that are served", "short_answer"),
     ("STS's answer holds credentials that have already expired", "expired_answer"),
