@@ -55,6 +55,32 @@ refuses() {
     [ "$code" -eq 1 ] && [ ! -s "$folder/refused.yaml" ] && tells "$folder/refused.txt" "refused replicaset/refused in default: "
 }
 check "a refused workload is an error, and nothing is printed" refuses
+# Whatever is JSON and whatever is YAML, and in whichever order: kubectl reads it to its end. It goes by the first character.
+mixed=$folder/mixed
+mkdir "$mixed"
+config() { printf '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "%s"}}' "$1"; }
+.venv/bin/python -c 'import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)' <examples/pod.yaml >"$mixed/pod.json"
+sed 's/name: nginx/name: other/' examples/pod.yaml >"$mixed/other.yaml"
+config one >"$mixed/one.json"
+{ config two && echo && config three; } >"$mixed/two.json"
+printf '{"apiVersion": "v1", "kind": "List", "items": [%s]}\n' "$(config four)" >"$mixed/list.json"
+printf '# none\n\n---\n%s\n---\n' "$(config five)" >"$mixed/marked.yaml"
+printf 'apiVersion: v1\r\nkind: ConfigMap\r\nmetadata: {name: six}\r\n---\r\n\xef\xbb\xbf' | cat - examples/pod.yaml >"$mixed/windows.yaml"
+printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: seven}\ndata: {a: b}\ndata: {a: c}\n' >"$mixed/twice.yaml"
+# reads OBJECTS FILE… : of what is printed for these files kubectl takes so many objects.
+reads() {
+    local file files=()
+    for file in "${@:2}"; do files+=(-f "$mixed/$file"); done
+    kubectl-imds inject --image "$IMAGE" "${files[@]}" 2>/dev/null | .venv/bin/python tests/inject/apply.py "$KUBECTL" | grep "takes $1 objects"
+}
+for files in '2 one.json other.yaml' '2 other.yaml one.json' '2 one.json pod.json' '1 pod.json' '1 one.json' '3 two.json pod.json' \
+    '3 pod.json two.json' '2 list.json other.yaml' '2 marked.yaml pod.json' '2 one.json marked.yaml' '2 windows.yaml' '2 twice.yaml pod.json'; do
+    # shellcheck disable=SC2086 # words
+    check "kubectl reads all of ${files#* }" reads $files
+done
+# Nothing is injected: the same bytes.
+same() { kubectl-imds inject --image "$IMAGE" -f "$mixed/$1" 2>/dev/null | cmp - "$mixed/$1"; }
+for file in one.json two.json list.json marked.yaml twice.yaml; do check "nothing is injected into $file" same "$file"; done
 # kubectl finds plugins by their name in PATH.
 plugin() { "$KUBECTL" imds inject -f examples/ 2>/dev/null | cmp - <(kubectl-imds inject -f examples/ 2>/dev/null); }
 check "as kubectl's plugin" plugin

@@ -36,7 +36,7 @@ def record(part, cluster, outcomes, programs):
     file = FILES / f"{cluster.git_version}.json"
     known = json.loads(file.read_text()) if file.exists() else {}
     known[part] = {
-        "date": datetime.date.today().isoformat(), "linux": platform.release(), "cgroup": control_group_version(), **programs,
+        "date": datetime.date.today().isoformat(), "linux": platform.release().partition("-")[0], "cgroup": control_group_version(), **programs,
         "promises": {name: KEPT if here else ABSENT for name, here in outcomes.items()},
     }
     file.write_text(json.dumps(known, indent=1, ensure_ascii=False, sort_keys=False) + "\n")

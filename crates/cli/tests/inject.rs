@@ -229,14 +229,14 @@ fn what_cannot_be_used_fails_whole() {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     fs::write(path("good.yaml"), POD).unwrap();
     fs::write(path("tab.yaml"), "a:\n\tb: 1\n").unwrap();
-    fs::write(path("twice.yaml"), "a: 1\nb: 2\na: 3\n").unwrap();
+    fs::write(path("twice.yaml"), format!("{POD}kind: Pod\n")).unwrap();
     fs::write(path("latin.yaml"), b"a: \xe9\n").unwrap();
     let run =
         inject(&["-f", folder.path().to_str().unwrap(), "-f", &path("absent.yaml"), "--image", "i"], b"");
     assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
     for expected in [
         "tab.yaml: line 2: tabs",
-        "twice.yaml: line 3: the key \"a\" is here twice",
+        "twice.yaml: line 14: the key \"kind\" is here twice",
         "latin.yaml: line 1: this is not UTF-8",
         "cannot read",
         "injected pod/nginx",

@@ -1,10 +1,11 @@
 //! A file's documents: decided on, edited, and what is to be said about them. Pure.
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use imds_contract::visible;
 use imds_inject::{
     Decision, Operation, ServerVersion, Settings, WorkloadDecision, decide_document, unknown_kinds,
 };
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::source::Source;
@@ -23,6 +24,8 @@ pub(super) struct Target<'a> {
 #[derive(Debug)]
 pub(super) struct Injected {
     pub(super) text: String,
+    /// Its bytes, where nothing in it is injected.
+    pub(super) untouched: Option<String>,
     /// As a YAML stream: a list of operations for each document that has some.
     pub(super) operations: String,
     pub(super) found: Vec<Found>,
@@ -48,7 +51,7 @@ pub(super) enum Grade {
 
 /// Injects all workloads of a file. The error names the file.
 pub(super) fn inject(target: &Target<'_>, source: &Source) -> anyhow::Result<Injected> {
-    let Source { name, text } = source;
+    let (name, text) = (&source.name, source.text());
     let stream = yaml::parse(text).map_err(|error| anyhow!("{name}: {error}"))?;
     let (mut edited, mut operations, mut found) = (String::new(), Vec::new(), Vec::new());
     let mut end = 0;
@@ -71,6 +74,12 @@ pub(super) fn inject(target: &Target<'_>, source: &Source) -> anyhow::Result<Inj
         let original = text.get(document.range.clone()).unwrap_or_default();
         if patch.is_empty() {
             edited.push_str(original);
+            if let Some(twice) = &document.twice {
+                let text = format!("{place}: warning: {twice}: kubectl takes the last one");
+                found.push(Found { text, grade: Grade::Warning });
+            }
+        } else if let Some(twice) = &document.twice {
+            bail!("{name}: {twice}");
         } else {
             let edit = yaml::edit(text, document, &patch).with_context(|| place.clone())?;
             edited.push_str(&edit.text);
@@ -86,7 +95,8 @@ pub(super) fn inject(target: &Target<'_>, source: &Source) -> anyhow::Result<Inj
         end = document.range.end;
     }
     edited.push_str(text.get(end..).unwrap_or_default());
-    Ok(Injected { text: edited, operations: join(operations), found })
+    let untouched = operations.is_empty().then(|| source.original.clone());
+    Ok(Injected { text: edited, untouched, operations: join(operations), found })
 }
 
 fn as_json(patch: &[Operation]) -> Value {
@@ -113,8 +123,28 @@ fn who(decided: &WorkloadDecision) -> String {
     format!("{}/{name} in {namespace}", kind.to_lowercase())
 }
 
+/// What is printed of the files: the bytes of one in which nothing is injected, else all as one stream that kubectl reads to its end.
+pub(super) fn stream(mut files: Vec<Injected>) -> String {
+    if let [Injected { untouched: Some(text), .. }] = files.as_mut_slice() {
+        return std::mem::take(text);
+    }
+    let stream = join(files.into_iter().map(|file| file.text));
+    if is_taken_for_json(&stream) { format!("---\n{stream}") } else { stream }
+}
+
+/// The operations of all files, as one stream.
+pub(super) fn operations(files: Vec<Injected>) -> String {
+    join(files.into_iter().map(|file| file.operations))
+}
+
+/// Whether kubectl, which goes by the first character, would read JSON alone where there is more.
+fn is_taken_for_json(stream: &str) -> bool {
+    let mut values = serde_json::Deserializer::from_str(stream).into_iter::<IgnoredAny>();
+    stream.trim_start().starts_with('{') && values.any(|value| value.is_err())
+}
+
 /// Streams as one stream.
-pub(super) fn join(texts: impl IntoIterator<Item = String>) -> String {
+fn join(texts: impl IntoIterator<Item = String>) -> String {
     let mut stream = String::new();
     for text in texts {
         if stream.is_empty() {
@@ -159,7 +189,7 @@ mod tests {
     fn inject_text(text: &str) -> Injected {
         let settings = Settings::new("registry.example/imds:1");
         let target = Target { settings: &settings, namespace: "default", server: None };
-        inject(&target, &Source { name: "x.yaml".to_owned(), text: text.to_owned() }).unwrap()
+        inject(&target, &Source::new("x.yaml".to_owned(), text.to_owned())).unwrap()
     }
 
     fn texts(injected: &Injected) -> Vec<&str> {
@@ -253,6 +283,38 @@ mod tests {
             "{injected:?}"
         );
         assert!(!injected.text.contains("# c"));
+    }
+
+    #[test]
+    fn a_stream_that_begins_with_json_and_goes_on_says_that_it_is_yaml() {
+        let file = |text: &str, injected: bool| Injected {
+            text: text.to_owned(),
+            untouched: (!injected).then(|| "as it was".to_owned()),
+            operations: String::new(),
+            found: Vec::new(),
+        };
+        let (json, yaml) = ("{\"a\": 1}\n", "b: 2\n");
+        assert_eq!(stream(vec![file(json, false), file(yaml, true)]), "---\n{\"a\": 1}\n---\nb: 2\n");
+        assert_eq!(stream(vec![file(yaml, true), file(json, false)]), "b: 2\n---\n{\"a\": 1}\n");
+        assert_eq!(stream(vec![file(json, true)]), json);
+        assert_eq!(stream(vec![file("{a: 1}\n", true)]), "---\n{a: 1}\n");
+        assert_eq!(stream(vec![file(json, false)]), "as it was");
+        assert_eq!(stream(Vec::new()), "");
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_stops_its_own_document_alone() {
+        let twice = "kind: ConfigMap\ndata: {a: b}\ndata: {a: c}\n---\n";
+        let injected = inject_text(&format!("{twice}{POD}"));
+        assert!(injected.text.starts_with(twice), "{}", injected.text);
+        let warning =
+            "x.yaml, document 1: warning: line 3: the key \"data\" is here twice: kubectl takes the last one";
+        assert!(texts(&injected).contains(&warning), "{injected:?}");
+        let settings = Settings::new("registry.example/imds:1");
+        let target = Target { settings: &settings, namespace: "default", server: None };
+        let pod = format!("{POD}apiVersion: v1\n");
+        let error = inject(&target, &Source::new("x.yaml".to_owned(), pod)).unwrap_err().to_string();
+        assert!(error.contains("the key \"apiVersion\" is here twice"), "{error}");
     }
 
     #[test]

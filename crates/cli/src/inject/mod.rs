@@ -15,7 +15,7 @@ use crate::arguments::{ErrorArguments, InjectArguments};
 use crate::output::Output;
 use crate::pod_file::{LOCAL_IMAGE, read_settings};
 use crate::words::count;
-use manifests::{Found, Grade, Injected, Target};
+use manifests::{Found, Grade, Target};
 
 /// Does it all.
 pub(crate) fn inject(arguments: &InjectArguments, output: &Output) -> anyhow::Result<ExitCode> {
@@ -73,8 +73,7 @@ pub(crate) fn inject(arguments: &InjectArguments, output: &Output) -> anyhow::Re
         output.error(format_args!("nothing is printed: {}", errors.join("; ")));
         return Ok(ExitCode::FAILURE);
     }
-    let text = |file: Injected| if *dry_run { file.operations } else { file.text };
-    let stream = manifests::join(injected.into_iter().map(text));
+    let stream = if *dry_run { manifests::operations(injected) } else { manifests::stream(injected) };
     output.data(&stream).context("cannot write to stdout")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -15,7 +15,22 @@ const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 pub(super) struct Source {
     /// As a person would name it.
     pub(super) name: String,
-    pub(super) text: String,
+    /// As it was read.
+    pub(super) original: String,
+    /// As YAML, where it is read as kubectl does and YAML does not.
+    pub(super) as_yaml: Option<String>,
+}
+
+impl Source {
+    pub(super) fn new(name: String, original: String) -> Self {
+        let without_marks = without_inner_marks(&original);
+        let as_yaml = json_stream(without_marks.as_deref().unwrap_or(&original)).or(without_marks);
+        Self { name, original, as_yaml }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        self.as_yaml.as_deref().unwrap_or(&self.original)
+    }
 }
 
 /// Reads all files, those of a folder in the order of their names.
@@ -76,7 +91,23 @@ fn read_file(path: &Path) -> anyhow::Result<Source> {
         let line = 1 + error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count();
         anyhow!("{name}: line {line}: this is not UTF-8")
     })?;
-    Ok(Source { name, text: json_stream(&text).unwrap_or(text) })
+    Ok(Source::new(name, text))
+}
+
+/// Without the byte order marks that documents begin with after a `---`: what editors on Windows write, put one after the other. `None`
+/// where there are none.
+fn without_inner_marks(text: &str) -> Option<String> {
+    const MARK: char = '\u{feff}';
+    if !text.chars().skip(1).any(|character| character == MARK) {
+        return None;
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut begins = false;
+    for line in text.split_inclusive('\n') {
+        clean.push_str(if begins { line.trim_start_matches(MARK) } else { line });
+        begins = line.trim_end() == "---";
+    }
+    Some(clean)
 }
 
 /// JSON objects one after the other, which kubectl takes and YAML does not, with a `---` between them.
@@ -116,7 +147,7 @@ mod tests {
         }
         let names = |recursive| {
             let sources = read(&[folder.path().to_owned()], recursive);
-            sources.into_iter().map(|source| source.unwrap().text).collect::<Vec<_>>()
+            sources.into_iter().map(|source| source.unwrap().original).collect::<Vec<_>>()
         };
         assert_eq!(names(false), ["a.json", "b.yml", "e.yaml"]);
         assert_eq!(names(true), ["a.json", "b.yml", "c.yaml/deep/z.yaml", "e.yaml"]);
@@ -138,6 +169,16 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         }
         assert_eq!(errors.len(), 3);
+    }
+
+    #[test]
+    fn a_mark_at_the_beginning_of_a_document_is_none_of_its_text() {
+        let clean = |text| without_inner_marks(text).unwrap_or_else(|| text.to_owned());
+        assert_eq!(clean("a: 1\n---\n\u{feff}b: 2\n"), "a: 1\n---\nb: 2\n");
+        assert_eq!(clean("\u{feff}a: 1\r\n---\r\n\u{feff}b: 2\r\n"), "\u{feff}a: 1\r\n---\r\nb: 2\r\n");
+        for same in ["\u{feff}a: 1\n", "a: 1\nb: \u{feff}2\n", "a: |\n  ---x\n\u{feff}b: 2\n"] {
+            assert_eq!(clean(same), same);
+        }
     }
 
     #[test]

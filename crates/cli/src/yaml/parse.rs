@@ -1,7 +1,7 @@
 //! A YAML stream read into trees.
 //!
-//! Read as kubectl reads it, merge keys (`<<`) included, but for a key that is there twice: kubectl takes the last one,
-//! which nobody means; here it is an error.
+//! Read as kubectl reads it, merge keys (`<<`) included. Of a key that is there twice kubectl takes the last one, which nobody means:
+//! the document tells of it.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -30,6 +30,8 @@ pub(crate) struct Document {
     /// The byte after its `---`, where it has one.
     pub(crate) marker: Option<usize>,
     pub(crate) root: Node,
+    /// Its first key that is there twice in a map.
+    pub(crate) twice: Option<ParseError>,
 }
 
 /// Why a text is no YAML that kubectl would take.
@@ -61,7 +63,7 @@ impl From<ScanError> for ParseError {
 pub(crate) fn parse(text: &str) -> Result<Stream, ParseError> {
     let options = granit_parser::options! { emit_comments: false };
     let events = Parser::new_from_str_with_options(text, options);
-    let mut reader = Reader { text, events, anchors: HashMap::new(), nodes: 0 };
+    let mut reader = Reader { text, events, anchors: HashMap::new(), nodes: 0, twice: None };
     let mut documents = Vec::new();
     let mut start = 0;
     loop {
@@ -72,7 +74,7 @@ pub(crate) fn parse(text: &str) -> Result<Stream, ParseError> {
                 let root = reader.node(from, 0)?;
                 let (_, span) = reader.next()?;
                 let end = bytes(&span)?.end;
-                documents.push(Document { range: start..end, marker, root });
+                documents.push(Document { range: start..end, marker, root, twice: reader.twice.take() });
                 start = end;
             }
             (Event::StreamEnd, _) => return Ok(Stream { documents }),
@@ -89,6 +91,7 @@ struct Reader<'a, Events> {
     events: Events,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    twice: Option<ParseError>,
 }
 
 impl<'a, Events: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, Events> {
@@ -230,7 +233,7 @@ impl<'a, Events: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'
             let key =
                 key_text(key).ok_or_else(|| error(&span, "a key has to be one word, not a list or a map"))?;
             if !seen.insert(key.clone()) {
-                return Err(error(&span, &format!("the key {key:?} is here twice")));
+                self.twice.get_or_insert_with(|| error(&span, &format!("the key {key:?} is here twice")));
             }
             entries.push(Entry { key, origin: Origin::Here { colon }, value });
         };

@@ -206,10 +206,21 @@ fn directives_and_tags_stay() {
 }
 
 #[test]
+fn a_key_that_is_there_twice_is_told_of_and_the_last_one_counts() {
+    for (text, expected, value) in [
+        ("a: 1\nb:\n  c: 1\n  c: 2\n", "line 4: the key \"c\" is here twice", json!({"a": 1, "b": {"c": 2}})),
+        ("1: a\n'1': b\n", "line 2: the key \"1\" is here twice", json!({"1": "b"})),
+    ] {
+        let stream = parse(&format!("{text}---\na: 1\n")).unwrap();
+        let [first, second] = stream.documents.as_slice() else { panic!("{text}") };
+        assert_eq!(first.twice.as_ref().unwrap().to_string(), expected);
+        assert_eq!((first.root.to_json(), &second.twice), (value, &None));
+    }
+}
+
+#[test]
 fn wrong_yaml_is_an_error_with_its_line() {
     for (text, expected) in [
-        ("a: 1\nb:\n  c: 1\n  c: 2\n", "line 4: the key \"c\" is here twice"),
-        ("1: a\n'1': b\n", "line 2: the key \"1\" is here twice"),
         ("a:\n\t- b\n", "line 2: tabs"),
         ("a: 1\n---\nb: [\n", "line 3: "),
         ("a: *nowhere\n", "line 1: "),
