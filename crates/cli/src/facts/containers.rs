@@ -38,12 +38,41 @@ impl End<'_> {
         self.reason == "OOMKilled"
     }
 
-    /// The last line that it said, or how it ended.
+    /// Why it ended, as far as it is known: the last line that tells of something wrong; for a signal, which may come at any moment, its
+    /// name and the last error.
     pub(crate) fn said(&self) -> String {
-        let line = self.message.lines().rev().map(str::trim).find(|line| !line.is_empty());
-        let Some(line) = line else { return format!("{}, exit code {}", self.reason, self.code) };
-        super::log::message(line)
+        let signal = self.code.checked_sub(128).and_then(signal_name);
+        let wrong: &[&str] = if signal.is_some() { &["error"] } else { &["error", "warn"] };
+        let mut lines = self.message.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+        let line = lines.find(|line| {
+            super::log::level(line).map_or(signal.is_none(), |level| wrong.contains(&level.as_str()))
+        });
+        let how = match signal {
+            Some(signal) => format!("exit code {} ({signal})", self.code),
+            None => format!("{}, exit code {}", self.reason, self.code),
+        };
+        match (line.map(super::log::message), signal) {
+            (None, _) => how,
+            (Some(line), None) => line,
+            (Some(line), Some(_)) => format!("{how}: {line}"),
+        }
     }
+}
+
+/// Of the signals that end a program. Source: signal(7).
+fn signal_name(number: i64) -> Option<&'static str> {
+    let names = [
+        (2, "SIGINT"),
+        (3, "SIGQUIT"),
+        (4, "SIGILL"),
+        (6, "SIGABRT"),
+        (7, "SIGBUS"),
+        (8, "SIGFPE"),
+        (9, "SIGKILL"),
+        (11, "SIGSEGV"),
+        (15, "SIGTERM"),
+    ];
+    names.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
 }
 
 /// All containers of which kubelet says something, init containers first.
@@ -115,4 +144,33 @@ pub(crate) fn trouble(pod: &Value) -> Option<String> {
         State::Ended(end) if end.code != 0 => Some(end.said()),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(code: i64, message: &str) -> String {
+        End { code, reason: "Error", message }.said()
+    }
+
+    #[test]
+    fn a_container_ended_by_what_was_wrong_not_by_the_last_thing_it_said() {
+        let line =
+            |level: &str, message: &str| format!("{{\"level\":\"{level}\",\"message\":\"{message}\"}}\n");
+        let usual = line("info", "got credentials from STS");
+        let warning = line("warn", "a client reads credentials by IMDSv1");
+        let error = line("error", "the event loop no longer runs");
+        for (code, message, expected) in [
+            (137, usual.clone(), "exit code 137 (SIGKILL)"),
+            (137, format!("{warning}{usual}"), "exit code 137 (SIGKILL)"),
+            (134, format!("{error}{usual}"), "exit code 134 (SIGABRT): the event loop no longer runs"),
+            (1, usual.clone(), "Error, exit code 1"),
+            (1, format!("{error}{usual}"), "the event loop no longer runs"),
+            (64, "imds-emulator: wrong settings\n\n".to_owned(), "imds-emulator: wrong settings"),
+            (200, String::new(), "Error, exit code 200"),
+        ] {
+            assert_eq!(said(code, &message), expected, "{code} {message}");
+        }
+    }
 }

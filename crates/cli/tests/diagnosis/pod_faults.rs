@@ -239,7 +239,12 @@ fn containers(add: Add<'_>) {
         no_events(pod);
     });
     add("emulator_restarted", "an emulator that was killed", |pod| {
-        restarted(pod, &json!({"exitCode": 137, "reason": "Error"}));
+        let log = "{\"level\":\"warn\",\"message\":\"a client reads credentials by IMDSv1\"}\n{\"level\":\"info\",\"message\":\"got credentials from STS\"}\n";
+        restarted(pod, &json!({"exitCode": 137, "reason": "Error", "message": log}));
+    });
+    add("emulator_restarted", "an emulator that hung, and that its watchdog ended", |pod| {
+        let log = "{\"level\":\"error\",\"message\":\"the event loop no longer runs: ending, to be started anew\"}\n";
+        restarted(pod, &json!({"exitCode": 134, "reason": "Error", "message": log}));
     });
     add("emulator_oom", "an emulator without enough memory", |pod| {
         restarted(pod, &json!({"exitCode": 137, "reason": "OOMKilled"}));
