@@ -441,6 +441,17 @@ fn namespaces_and_pods(add: Add<'_>) {
         });
     });
     add("refused_lately", "a ReplicaSet whose Pods were refused", refused_lately);
+    add("refused_lately", "a LimitRange that our containers do not fit", |cluster| {
+        refuses_lately(cluster, &forbidden("maximum cpu usage per Container is 50m, but limit is 100m"));
+    });
+    add("refused_lately", "a ResourceQuota that is used up", |cluster| {
+        let quota = "exceeded quota: compute, requested: limits.memory=64Mi, used: limits.memory=1Gi, limited: limits.memory=1Gi";
+        refuses_lately(cluster, &forbidden(quota));
+    });
+    add("refused_lately", "a policy of somebody else", |cluster| {
+        let policy = "ValidatingAdmissionPolicy 'images' with binding 'images' denied request: no image of another registry";
+        refuses_lately(cluster, &forbidden(policy));
+    });
     add("context_namespace_absent", "a context for a namespace that was deleted", |cluster| {
         cluster
             .edit("config view", |config| config["contexts"][0]["context"]["namespace"] = json!("deleted"));
@@ -454,12 +465,23 @@ fn namespaces_and_pods(add: Add<'_>) {
 }
 
 fn refused_lately(cluster: &mut Recording) {
+    refuses_lately(
+        cluster,
+        "Error creating: Internal error occurred: failed calling webhook \"inject.imds-emulator.internal\": failed to call webhook: no endpoints available for service \"imds-webhook\"",
+    );
+}
+
+fn forbidden(why: &str) -> String {
+    format!("Error creating: pods \"web-7d4b9c-x\" is forbidden: {why}")
+}
+
+fn refuses_lately(cluster: &mut Recording, said: &str) {
     let ago = humantime::format_rfc3339_seconds(now() - Duration::from_secs(5 * 60 + 30)).to_string();
     cluster.edit("get events", |list| {
-            list["items"] = json!([{
-                "involvedObject": {"kind": "ReplicaSet", "name": "web-7d4b9c", "namespace": "imds-test"},
-                "message": "Error creating: Internal error occurred: failed calling webhook \"inject.imds-emulator.internal\": failed to call webhook: no endpoints available for service \"imds-webhook\"",
-                "lastTimestamp": ago,
-            }]);
-        });
+        list["items"] = json!([{
+            "involvedObject": {"kind": "ReplicaSet", "name": "web-7d4b9c", "namespace": "imds-test"},
+            "message": said,
+            "lastTimestamp": ago,
+        }]);
+    });
 }

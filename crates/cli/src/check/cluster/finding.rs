@@ -149,8 +149,9 @@ findings! {
         "no label or annotation of Pods, or of what makes Pods, is a near miss";
     WorkloadRefused { workload: String, reason: String } = Wrong "workload_refused"
         "{workload}: its Pods are refused: {reason}";
-    RefusedLately { object: String, ago: String, said: String } = Warning "refused_lately"
-        "{object} could not create a Pod, last {ago} ago: {said}";
+    RefusedLately { object: String, ago: String, said: String, remedy: Commands } = Warning "refused_lately"
+        "{object} could not create a Pod, last {ago} ago: {said}"
+        mend "{remedy}";
 
     Issuer { issuer: String } = Well "issuer"
         "the issuer of the cluster's tokens is {issuer}";

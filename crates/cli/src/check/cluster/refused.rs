@@ -1,6 +1,6 @@
 //! What makes Pods, decided on as the webhook would decide on its Pods; near misses; and Pods that could not be created lately.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use imds_contract::{Interception, annotation};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::finding::ClusterFinding;
 use super::{Judge, Question, namespaces};
 use crate::facts::object::{names, text};
-use crate::facts::owner;
+use crate::facts::owner::{self, Commands};
 use crate::facts::registration::WEBHOOK;
 use crate::kubectl::Kind;
 use crate::words::span;
@@ -25,27 +25,34 @@ pub(super) fn judge(judge: &mut Judge<'_>, interception: Interception) {
     // No image stands in a decision.
     let settings = Settings { interception, ..Settings::new("image") };
     let mut looked = false;
+    let mut injected = Workloads::new();
     for kind in Kind::ALL {
         let question = Question::Workloads(kind, judge.view.scope.clone());
         let items = judge.items(&question).unwrap_or_default();
         looked |= judge.answers.text(&question).is_some();
         for item in items.iter().filter(|item| owner::controller(item).is_none()) {
-            decided(judge, &settings, item);
+            decided(judge, &settings, item, &mut injected);
         }
     }
     looked |= bare_pods(judge);
     if looked && !judge.findings.have("warned") {
         judge.found(ClusterFinding::NotWarned {});
     }
-    lately(judge);
+    lately(judge, &injected);
 }
 
-fn decided(judge: &mut Judge<'_>, settings: &Settings, item: &Value) {
+/// What is injected: namespace and name.
+type Workloads = BTreeSet<(String, String)>;
+
+fn decided(judge: &mut Judge<'_>, settings: &Settings, item: &Value, injected: &mut Workloads) {
     for decided in decide_document(settings, item, "default", judge.view.server) {
         if judge.view.is_left_out(&decided.namespace) {
             continue;
         }
         let workload = format!("{}/{} in {}", decided.kind.to_lowercase(), decided.name, decided.namespace);
+        if let Decision::Inject(_) = decided.decision {
+            injected.insert((decided.namespace.clone(), decided.name.clone()));
+        }
         match decided.decision {
             Decision::Refuse(reason) => {
                 judge.found(ClusterFinding::WorkloadRefused {
@@ -101,12 +108,41 @@ fn metadata(line: &str) -> Option<Value> {
     }}))
 }
 
-fn lately(judge: &mut Judge<'_>) {
+/// Whether an event is of a workload that is injected: others may refuse its Pods because of our containers, in words that do not
+/// name them.
+fn is_of_injected(event: &Value, injected: &Workloads) -> bool {
+    let part = |pointer| text(event, pointer).unwrap_or_default();
+    let (namespace, name) = (part("/involvedObject/namespace"), part("/involvedObject/name"));
+    let has = |name: &str| injected.contains(&(namespace.to_owned(), name.to_owned()));
+    // A ReplicaSet has the name of its Deployment and a hash, a Job that of its CronJob and a time.
+    has(name) || name.rsplit_once('-').is_some_and(|(owner, _)| has(owner))
+}
+
+/// What helps against a refusal, by the words of Kubernetes (`plugin/pkg/admission/limitranger`, `resourcequota`, `podsecurity`).
+fn remedy(said: &str) -> Commands {
+    let has = |parts: &[&str]| parts.iter().any(|part| said.contains(part));
+    Commands::fixed(
+        if has(&["usage per Container", "usage per Pod", "ratio per Container", "ratio per Pod"]) {
+            "# the namespace's LimitRange: the annotations aws-imds-emulator-cpu-request, -cpu-limit, -memory-request and -memory-limit say what the injected containers ask for"
+        } else if has(&["exceeded quota", "failed quota"]) {
+            "# raise the namespace's ResourceQuota; the annotations aws-imds-emulator-cpu-request, -cpu-limit, -memory-request and -memory-limit say what the injected containers ask for"
+        } else if has(&["violates PodSecurity"]) {
+            "metadata:\n  annotations:\n    gkemulticloud.googleapis.com/aws-imds-emulator-interception: endpoint"
+        } else if has(&[WEBHOOK]) {
+            "# what is wrong with the webhook stands in the other lines; where nothing does, it was mended since"
+        } else {
+            "# who refuses stands in the message: have it let the injected containers pass (docs/security.md)"
+        },
+    )
+}
+
+fn lately(judge: &mut Judge<'_>, injected: &Workloads) {
     let question = Question::FailedCreates(judge.view.scope.clone());
     let mut newest = BTreeMap::<String, (Duration, String)>::new();
     for event in judge.items(&question).unwrap_or_default() {
         let said = text(&event, "/message").unwrap_or_default();
-        let concerns_us = said.contains(WEBHOOK) || said.contains("aws-imds-emulator");
+        let names_us = said.contains(WEBHOOK) || said.contains("aws-imds-emulator");
+        let concerns_us = names_us || is_of_injected(&event, injected);
         let Some(ago) = ago(&event, judge.now).filter(|ago| concerns_us && *ago < LATELY) else { continue };
         let part = |pointer| text(&event, pointer).unwrap_or_default();
         let object = format!(
@@ -121,7 +157,7 @@ fn lately(judge: &mut Judge<'_>) {
         }
     }
     for (object, (ago, said)) in newest.into_iter().take(MOST) {
-        judge.found(ClusterFinding::RefusedLately { object, ago: span(ago), said });
+        judge.found(ClusterFinding::RefusedLately { object, ago: span(ago), remedy: remedy(&said), said });
     }
 }
 
