@@ -128,7 +128,7 @@ findings! {
         mend "metadata:    # of Pods that need it; settings.interception for all (docs/install.md, \"GKE and AKS\")\n  annotations:\n    {annotation}: endpoint";
 
     Pods { injected: String, image: String } = Well "pods"
-        "{injected} with the emulator{image}";
+        "{injected} with the emulator{image} (not asked whether with credentials: kubectl imds check POD)";
     NoPods { } = Well "no_pods"
         "no Pod with the label runs yet";
     Uninjected { pods: String, why: String, remedy: Commands } = Wrong "uninjected"
