@@ -218,6 +218,17 @@ fn containers(add: Add<'_>) {
         });
         no_events(pod);
     });
+    add("user_crashes", "an app that listens on a port of the emulator's", |pod| {
+        pod.edit(POD, |pod| {
+            does_not_run(
+                pod,
+                "nginx",
+                json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}}),
+            );
+            status(pod, "nginx")["lastState"] = json!({"terminated": {"exitCode": 1, "reason": "Error"}});
+        });
+        no_events(pod);
+    });
     add("redirect_failed", "a policy that takes NET_ADMIN away", |pod| {
         pod.edit(POD, |pod| {
             does_not_run(

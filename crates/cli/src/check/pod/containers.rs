@@ -1,11 +1,11 @@
 //! Our containers: where they stand, and what became of them.
 
-use imds_contract::{annotation, pod};
+use imds_contract::{Interception, annotation, pod};
 use serde_json::Value;
 
 use super::finding::PodFinding;
 use super::{Judge, Question, container_name, names};
-use crate::facts::containers::{Container, End, State, find, has_ended, is_its_turn, trouble};
+use crate::facts::containers::{Container, End, State, all, find, has_ended, is_its_turn, trouble};
 use crate::facts::emulator::log;
 use crate::facts::injected;
 use crate::facts::object::{list, text};
@@ -27,6 +27,21 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         .is_none_or(|redirect| matches!(&redirect.state, State::Ended(end) if end.code == 0));
     if let (Some(emulator), true) = (&emulator, has_turn) {
         self::emulator(judge, emulator);
+    }
+    users(judge);
+}
+
+/// The Pod's own containers that end again and again: injection takes ports from them, and nobody else says so.
+fn users(judge: &mut Judge<'_>) {
+    let ports = match injected::interception(judge.pod) {
+        Interception::Address => "80 and 1339",
+        Interception::Redirect | Interception::Endpoint => "1338 and 1339",
+    };
+    let is_ours = |name: &str| matches!(name, pod::REDIRECT_CONTAINER | pod::EMULATOR_CONTAINER);
+    for container in all(judge.pod).into_iter().filter(|container| !is_ours(container.name)) {
+        let crashes = matches!(&container.state, State::Waiting { reason: "CrashLoopBackOff", .. });
+        let Some(end) = container.last.filter(|end| crashes && end.code != 0) else { continue };
+        judge.found(PodFinding::UserCrashes { container: container.name.to_owned(), code: end.code, ports });
     }
 }
 

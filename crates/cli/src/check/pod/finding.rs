@@ -54,6 +54,10 @@ findings! {
         "{container} does not run: {reason}{said}"
         mend "kubectl describe pod {pod} --namespace {namespace}";
 
+    UserCrashes { container: String, code: i64, ports: &'static str } = Warning "user_crashes"
+        "{container} does not run: CrashLoopBackOff, exit code {code}. Where its log says that an address is in use: the ports {ports} are the emulator's in this Pod"
+        mend "# have it listen on another port";
+
     Redirect { said: String } = Well "redirect"
         "the interception is {said}";
     RedirectFailed { code: i64, said: String } = Wrong "redirect_failed"
