@@ -67,6 +67,13 @@ printf '{"apiVersion": "v1", "kind": "List", "items": [%s]}\n' "$(config four)" 
 printf '# none\n\n---\n%s\n---\n' "$(config five)" >"$mixed/marked.yaml"
 printf 'apiVersion: v1\r\nkind: ConfigMap\r\nmetadata: {name: six}\r\n---\r\n\xef\xbb\xbf' | cat - examples/pod.yaml >"$mixed/windows.yaml"
 printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: seven}\ndata: {a: b}\ndata: {a: c}\n' >"$mixed/twice.yaml"
+# What JSON escapes and YAML does not, marks where documents begin, UTF-16, a byte of Latin-1, and a fault in another item of a list.
+printf '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "eight"}, "data": {"a"\n:"\\ud83d\\ude00\\/\x7f"}}' >"$mixed/escapes.json"
+{ printf '\xef\xbb\xbf' && config nine && printf '\n\xef\xbb\xbf' && config ten; } >"$mixed/marks.json"
+printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: eleven}\n--- # c\n\n# d\n\xef\xbb\xbf' | cat - examples/pod.yaml >"$mixed/marks.yaml"
+iconv -f UTF-8 -t UTF-16 "$mixed/other.yaml" >"$mixed/utf16.yaml"
+printf '# caf\xe9\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: twelve}\n---\n' | cat - examples/pod.yaml >"$mixed/latin.yaml"
+{ printf 'apiVersion: v1\nkind: List\nitems:\n- ' && sed '1!s/^/  /' "$mixed/twice.yaml" && printf -- '- ' && sed '1!s/^/  /' examples/pod.yaml; } >"$mixed/items.yaml"
 # reads OBJECTS FILE… : of what is printed for these files kubectl takes so many objects.
 reads() {
     local file files=()
@@ -74,13 +81,14 @@ reads() {
     kubectl-imds inject --image "$IMAGE" "${files[@]}" 2>/dev/null | .venv/bin/python tests/inject/apply.py "$KUBECTL" | grep "takes $1 objects"
 }
 for files in '2 one.json other.yaml' '2 other.yaml one.json' '2 one.json pod.json' '1 pod.json' '1 one.json' '3 two.json pod.json' \
-    '3 pod.json two.json' '2 list.json other.yaml' '2 marked.yaml pod.json' '2 one.json marked.yaml' '2 windows.yaml' '2 twice.yaml pod.json'; do
+    '3 pod.json two.json' '2 list.json other.yaml' '2 marked.yaml pod.json' '2 one.json marked.yaml' '2 windows.yaml' '2 twice.yaml pod.json' \
+    '2 escapes.json other.yaml' '2 pod.json escapes.json' '3 marks.json pod.json' '2 marks.yaml' '2 utf16.yaml pod.json' '2 latin.yaml' '2 items.yaml'; do
     # shellcheck disable=SC2086 # words
     check "kubectl reads all of ${files#* }" reads $files
 done
 # Nothing is injected: the same bytes.
 same() { kubectl-imds inject --image "$IMAGE" -f "$mixed/$1" 2>/dev/null | cmp - "$mixed/$1"; }
-for file in one.json two.json list.json marked.yaml twice.yaml; do check "nothing is injected into $file" same "$file"; done
+for file in one.json two.json list.json marked.yaml twice.yaml escapes.json marks.json; do check "nothing is injected into $file" same "$file"; done
 # kubectl finds plugins by their name in PATH.
 plugin() { "$KUBECTL" imds inject -f examples/ 2>/dev/null | cmp - <(kubectl-imds inject -f examples/ 2>/dev/null); }
 check "as kubectl's plugin" plugin

@@ -159,9 +159,9 @@ impl Output {
     }
 
     /// On stdout: data for other programs, byte for byte. Everything else that is printed goes through [`visible`].
-    pub(crate) fn data(&self, text: &str) -> io::Result<()> {
+    pub(crate) fn data(&self, data: &(impl AsRef<[u8]> + ?Sized)) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        match stdout.write_all(data.as_ref()).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             outcome => outcome,
         }

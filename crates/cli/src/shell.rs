@@ -19,7 +19,7 @@ pub(crate) fn completion(arguments: &CompletionArguments, output: &Output) -> an
     let shown = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
     let mut command = clap::Command::new(NAME).subcommands(shown);
     clap_complete::generate(arguments.shell, &mut command, NAME, &mut script);
-    output.data(&String::from_utf8_lossy(&script)).context("cannot write to stdout")?;
+    output.data(&script).context("cannot write to stdout")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -230,7 +230,7 @@ fn what_cannot_be_used_fails_whole() {
     fs::write(path("good.yaml"), POD).unwrap();
     fs::write(path("tab.yaml"), "a:\n\tb: 1\n").unwrap();
     fs::write(path("twice.yaml"), format!("{POD}kind: Pod\n")).unwrap();
-    fs::write(path("latin.yaml"), b"a: \xe9\n").unwrap();
+    fs::write(path("latin.yaml"), [b"# \xe9\n", POD.as_bytes()].concat()).unwrap();
     let run =
         inject(&["-f", folder.path().to_str().unwrap(), "-f", &path("absent.yaml"), "--image", "i"], b"");
     assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
@@ -243,6 +243,51 @@ fn what_cannot_be_used_fails_whole() {
     ] {
         assert!(run.stderr.contains(expected), "{expected} is not in\n{}", run.stderr);
     }
+}
+
+#[test]
+fn a_file_without_injection_is_printed_byte_for_byte_whatever_its_encoding() {
+    let utf16: Vec<u8> =
+        "\u{feff}kind: ConfigMap\r\ndata: {a: é}\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, warning) in [
+        (utf16.as_slice(), ""),
+        (
+            b"# caf\xe9\nkind: ConfigMap\n",
+            "stdin: warning: line 1: this is not UTF-8; kubectl reads U+FFFD instead\n",
+        ),
+        (b"{\"kind\": \"ConfigMap\"}{\"a\": \"\\/\"}", ""),
+    ] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_kubectl-imds"));
+        program.args(["inject", "-f", "-", "--image", "i"]);
+        let mut child =
+            program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(bytes).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(
+            (output.stdout.as_slice(), String::from_utf8_lossy(&output.stderr).as_ref()),
+            (bytes, warning)
+        );
+    }
+}
+
+#[test]
+fn utf_16_is_injected_and_printed_as_utf_8() {
+    let utf16: Vec<u8> = format!("\u{feff}{POD}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let run = inject(&["-f", "-", "--image", "i"], &utf16);
+    assert_eq!(run.stdout, inject(&["-f", "-", "--image", "i"], POD.as_bytes()).stdout, "{}", run.stderr);
+    assert!(run.stdout.contains("serviceAccountToken"), "{}", run.stdout);
+}
+
+#[test]
+fn a_byte_that_is_not_utf_8_stops_its_own_document_alone() {
+    let stream = [b"# caf\xe9\nkind: ConfigMap\n---\n", POD.as_bytes()].concat();
+    let run = inject(&["-f", "-", "--image", "i"], &stream);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stdout.starts_with("# caf\u{fffd}\nkind: ConfigMap\n---\n"), "{}", run.stdout);
+    assert!(run.stderr.starts_with("stdin: warning: line 1: this is not UTF-8; "), "{}", run.stderr);
+    assert!(run.stdout.contains("serviceAccountToken"), "{}", run.stdout);
+    let strict = inject(&["-f", "-", "--image", "i", "--strict"], &stream);
+    assert_eq!((strict.code, strict.stdout.as_str()), (Some(1), ""), "{}", strict.stderr);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use imds_inject::{
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use super::encoding::MARK;
 use super::source::Source;
 use crate::yaml;
 
@@ -25,7 +26,7 @@ pub(super) struct Target<'a> {
 pub(super) struct Injected {
     pub(super) text: String,
     /// Its bytes, where nothing in it is injected.
-    pub(super) untouched: Option<String>,
+    pub(super) untouched: Option<Vec<u8>>,
     /// As a YAML stream: a list of operations for each document that has some.
     pub(super) operations: String,
     pub(super) found: Vec<Found>,
@@ -51,9 +52,13 @@ pub(super) enum Grade {
 
 /// Injects all workloads of a file. The error names the file.
 pub(super) fn inject(target: &Target<'_>, source: &Source) -> anyhow::Result<Injected> {
-    let (name, text) = (&source.name, source.text());
+    let Source { name, text, .. } = source;
     let stream = yaml::parse(text).map_err(|error| anyhow!("{name}: {error}"))?;
     let (mut edited, mut operations, mut found) = (String::new(), Vec::new(), Vec::new());
+    if let Some(fault) = &source.fault {
+        let text = format!("{name}: warning: {fault}; kubectl reads U+FFFD instead");
+        found.push(Found { text, grade: Grade::Warning });
+    }
     let mut end = 0;
     for (index, document) in stream.documents.iter().enumerate() {
         let place = format!("{name}, document {}", index + 1);
@@ -72,15 +77,21 @@ pub(super) fn inject(target: &Target<'_>, source: &Source) -> anyhow::Result<Inj
             found.push(Found { text, grade: Grade::Warning });
         }
         let original = text.get(document.range.clone()).unwrap_or_default();
+        if let Some((_, twice)) = document.twice.first() {
+            let text = format!("{place}: warning: {twice}: kubectl takes the last one");
+            found.push(Found { text, grade: Grade::Warning });
+        }
         if patch.is_empty() {
             edited.push_str(original);
-            if let Some(twice) = &document.twice {
-                let text = format!("{place}: warning: {twice}: kubectl takes the last one");
-                found.push(Found { text, grade: Grade::Warning });
-            }
-        } else if let Some(twice) = &document.twice {
-            bail!("{name}: {twice}");
         } else {
+            if let Some(twice) = document.twice_at(patch.iter().map(|operation| operation.path.as_str())) {
+                bail!("{name}: {twice}");
+            }
+            if let Some(fault) =
+                source.fault.as_ref().filter(|_| original.contains(char::REPLACEMENT_CHARACTER))
+            {
+                bail!("{name}: {fault}");
+            }
             let edit = yaml::edit(text, document, &patch).with_context(|| place.clone())?;
             edited.push_str(&edit.text);
             if edit.anew {
@@ -124,12 +135,14 @@ fn who(decided: &WorkloadDecision) -> String {
 }
 
 /// What is printed of the files: the bytes of one in which nothing is injected, else all as one stream that kubectl reads to its end.
-pub(super) fn stream(mut files: Vec<Injected>) -> String {
-    if let [Injected { untouched: Some(text), .. }] = files.as_mut_slice() {
-        return std::mem::take(text);
+pub(super) fn stream(mut files: Vec<Injected>) -> Vec<u8> {
+    if let [Injected { untouched: Some(bytes), .. }] = files.as_mut_slice() {
+        return std::mem::take(bytes);
     }
     let stream = join(files.into_iter().map(|file| file.text));
-    if is_taken_for_json(&stream) { format!("---\n{stream}") } else { stream }
+    let unmarked = stream.trim_start_matches(MARK);
+    let stream = if is_taken_for_json(unmarked) { format!("---\n{unmarked}") } else { stream };
+    stream.into_bytes()
 }
 
 /// The operations of all files, as one stream.
@@ -152,7 +165,7 @@ fn join(texts: impl IntoIterator<Item = String>) -> String {
             continue;
         }
         // A byte order mark says something at the beginning alone.
-        let text = text.trim_start_matches('\u{feff}');
+        let text = text.trim_start_matches(MARK);
         if !stream.ends_with('\n') {
             stream.push('\n');
         }
@@ -189,7 +202,7 @@ mod tests {
     fn inject_text(text: &str) -> Injected {
         let settings = Settings::new("registry.example/imds:1");
         let target = Target { settings: &settings, namespace: "default", server: None };
-        inject(&target, &Source::new("x.yaml".to_owned(), text.to_owned())).unwrap()
+        inject(&target, &Source::new("x.yaml".to_owned(), text.into())).unwrap()
     }
 
     fn texts(injected: &Injected) -> Vec<&str> {
@@ -289,11 +302,12 @@ mod tests {
     fn a_stream_that_begins_with_json_and_goes_on_says_that_it_is_yaml() {
         let file = |text: &str, injected: bool| Injected {
             text: text.to_owned(),
-            untouched: (!injected).then(|| "as it was".to_owned()),
+            untouched: (!injected).then(|| "as it was".into()),
             operations: String::new(),
             found: Vec::new(),
         };
         let (json, yaml) = ("{\"a\": 1}\n", "b: 2\n");
+        let stream = |files| String::from_utf8(stream(files)).unwrap();
         assert_eq!(stream(vec![file(json, false), file(yaml, true)]), "---\n{\"a\": 1}\n---\nb: 2\n");
         assert_eq!(stream(vec![file(yaml, true), file(json, false)]), "b: 2\n---\n{\"a\": 1}\n");
         assert_eq!(stream(vec![file(json, true)]), json);
@@ -313,8 +327,32 @@ mod tests {
         let settings = Settings::new("registry.example/imds:1");
         let target = Target { settings: &settings, namespace: "default", server: None };
         let pod = format!("{POD}apiVersion: v1\n");
-        let error = inject(&target, &Source::new("x.yaml".to_owned(), pod)).unwrap_err().to_string();
+        let error = inject(&target, &Source::new("x.yaml".to_owned(), pod.into())).unwrap_err().to_string();
         assert!(error.contains("the key \"apiVersion\" is here twice"), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_in_another_item_of_a_list_is_a_warning() {
+        let item = |text: &str| format!("- {}\n", text.trim_end().replace('\n', "\n  "));
+        let (twice, pod) = (item("kind: ConfigMap\ndata: {a: b, a: c}\n"), item(POD));
+        let list = format!("kind: List\nitems:\n{twice}{pod}");
+        let injected = inject_text(&list);
+        assert!(injected.text.starts_with(&format!("kind: List\nitems:\n{twice}")), "{}", injected.text);
+        assert!(injected.text.contains("serviceAccountToken"), "{}", injected.text);
+        assert!(
+            texts(&injected).iter().any(|text| text.contains("warning: line 4: the key \"a\" is here twice"))
+        );
+        let settings = Settings::new("registry.example/imds:1");
+        let target = Target { settings: &settings, namespace: "default", server: None };
+        let both = item(&format!("{POD}kind: Pod\n"));
+        for (list, expected) in [
+            (format!("kind: List\nitems:\n{twice}{both}"), "line 18: the key \"kind\" is here twice"),
+            (format!("{list}kind: List\n"), "the key \"kind\" is here twice"),
+        ] {
+            let error =
+                inject(&target, &Source::new("x.yaml".to_owned(), list.into())).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

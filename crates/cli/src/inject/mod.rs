@@ -1,9 +1,11 @@
 //! `inject`: manifests in, injected manifests out.
 //!
-//! [`source`] reads the files; [`manifests`] decides on their documents and edits them; here it is reported and printed. What is
+//! [`source`] reads the files, as text ([`encoding`]) and as YAML ([`json`]); [`manifests`] decides on their documents and edits them; here it is reported and printed. What is
 //! printed is complete or nothing: `kubectl apply` would take half of a stream for the whole, and would create a refused workload
 //! without the emulator, where it finds the node's role.
 
+mod encoding;
+mod json;
 mod manifests;
 mod source;
 
@@ -73,7 +75,8 @@ pub(crate) fn inject(arguments: &InjectArguments, output: &Output) -> anyhow::Re
         output.error(format_args!("nothing is printed: {}", errors.join("; ")));
         return Ok(ExitCode::FAILURE);
     }
-    let stream = if *dry_run { manifests::operations(injected) } else { manifests::stream(injected) };
+    let stream =
+        if *dry_run { manifests::operations(injected).into_bytes() } else { manifests::stream(injected) };
     output.data(&stream).context("cannot write to stdout")?;
     Ok(ExitCode::SUCCESS)
 }

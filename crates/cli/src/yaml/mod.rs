@@ -18,4 +18,5 @@ mod write;
 
 pub(crate) use edit::edit;
 pub(crate) use parse::parse;
+pub(crate) use scalar::{is_unprintable, quoted};
 pub(crate) use write::to_yaml;

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::mem;
 use std::ops::Range;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag};
@@ -30,8 +31,26 @@ pub(crate) struct Document {
     /// The byte after its `---`, where it has one.
     pub(crate) marker: Option<usize>,
     pub(crate) root: Node,
-    /// Its first key that is there twice in a map.
-    pub(crate) twice: Option<ParseError>,
+    /// Its keys that are there twice in a map, each with its first byte.
+    pub(crate) twice: Vec<(usize, ParseError)>,
+}
+
+impl Document {
+    /// The first key that is there twice in what a change at one of these JSON pointers concerns: of a List, the item that it is in.
+    pub(crate) fn twice_at<'a>(&self, pointers: impl IntoIterator<Item = &'a str>) -> Option<&ParseError> {
+        let items = self.root.items_of("items");
+        let changed: Vec<Option<&Node>> = pointers
+            .into_iter()
+            .map(|pointer| pointer.strip_prefix("/items/")?.split('/').next()?.parse().ok())
+            .map(|index: Option<usize>| items.get(index?))
+            .collect();
+        let is_in = |at: usize, node: &Node| node.place.range().is_some_and(|range| range.contains(&at));
+        let concerns = |at| {
+            let is_in_item = items.iter().any(|item| is_in(at, item));
+            !is_in_item || changed.iter().any(|item| item.is_none_or(|item| is_in(at, item)))
+        };
+        self.twice.iter().find(|(at, _)| concerns(*at)).map(|(_, error)| error)
+    }
 }
 
 /// Why a text is no YAML that kubectl would take.
@@ -63,7 +82,7 @@ impl From<ScanError> for ParseError {
 pub(crate) fn parse(text: &str) -> Result<Stream, ParseError> {
     let options = granit_parser::options! { emit_comments: false };
     let events = Parser::new_from_str_with_options(text, options);
-    let mut reader = Reader { text, events, anchors: HashMap::new(), nodes: 0, twice: None };
+    let mut reader = Reader { text, events, anchors: HashMap::new(), nodes: 0, twice: Vec::new() };
     let mut documents = Vec::new();
     let mut start = 0;
     loop {
@@ -74,7 +93,12 @@ pub(crate) fn parse(text: &str) -> Result<Stream, ParseError> {
                 let root = reader.node(from, 0)?;
                 let (_, span) = reader.next()?;
                 let end = bytes(&span)?.end;
-                documents.push(Document { range: start..end, marker, root, twice: reader.twice.take() });
+                documents.push(Document {
+                    range: start..end,
+                    marker,
+                    root,
+                    twice: mem::take(&mut reader.twice),
+                });
                 start = end;
             }
             (Event::StreamEnd, _) => return Ok(Stream { documents }),
@@ -91,7 +115,7 @@ struct Reader<'a, Events> {
     events: Events,
     anchors: HashMap<usize, Node>,
     nodes: usize,
-    twice: Option<ParseError>,
+    twice: Vec<(usize, ParseError)>,
 }
 
 impl<'a, Events: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, Events> {
@@ -233,7 +257,8 @@ impl<'a, Events: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'
             let key =
                 key_text(key).ok_or_else(|| error(&span, "a key has to be one word, not a list or a map"))?;
             if !seen.insert(key.clone()) {
-                self.twice.get_or_insert_with(|| error(&span, &format!("the key {key:?} is here twice")));
+                self.twice
+                    .push((bytes(&span)?.start, error(&span, &format!("the key {key:?} is here twice"))));
             }
             entries.push(Entry { key, origin: Origin::Here { colon }, value });
         };

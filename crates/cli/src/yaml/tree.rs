@@ -117,6 +117,15 @@ impl Node {
         !matches!(self.content, Content::Scalar { .. }) && self.children().next().is_none()
     }
 
+    /// The items of the list at this key of a map.
+    pub(crate) fn items_of(&self, key: &str) -> &[Self] {
+        let Content::Mapping(entries) = &self.content else { return &[] };
+        match entries.iter().rfind(|entry| entry.key == key).map(|entry| &entry.value.content) {
+            Some(Content::Sequence(items)) => items,
+            _ => &[],
+        }
+    }
+
     /// The values of a collection.
     pub(crate) fn children(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
         match &self.content {
