@@ -291,6 +291,23 @@ fn a_byte_that_is_not_utf_8_stops_its_own_document_alone() {
 }
 
 #[test]
+fn escape_sequences_of_a_file_do_not_reach_the_terminal() {
+    let hostile = r"x\e[31mRED\e]0;own\a";
+    let shown = r"x\u001b[31mRED\u001b]0;own\u0007";
+    let named = POD.replace("name: nginx", &format!("name: \"{hostile}\""));
+    let refused = named.replace("spec:\n", "spec:\n hostNetwork: yes\n");
+    for (stream, code) in [(&named, 0), (&refused, 1)] {
+        let run = inject(&["-f", "-", "--image", "i"], stream.as_bytes());
+        assert_eq!(run.code, Some(code), "{}", run.stderr);
+        assert!(run.stderr.contains(shown) && !run.stderr.contains(['\u{1b}', '\u{7}']), "{:?}", run.stderr);
+    }
+    let twice =
+        inject(&["-f", "-", "--image", "i"], format!("\"{hostile}\": 1\n\"{hostile}\": 2\n").as_bytes());
+    assert!(twice.stderr.contains("is here twice"), "{}", twice.stderr);
+    assert!(!twice.stderr.contains(['\u{1b}', '\u{7}']), "{:?}", twice.stderr);
+}
+
+#[test]
 fn wrong_usage_is_told_from_failure() {
     for arguments in [&[][..], &["-f"], &["-f", "-", "--server-version", "new"], &["--stict"]] {
         assert_eq!(inject(arguments, b"").code, Some(64), "{arguments:?}");
