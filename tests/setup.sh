@@ -131,6 +131,17 @@ need_containerd() {
     CONTAINERD=$(tests/cluster/build containerd)
 }
 
+# NODE: the flags of tests/cluster/run_on_nodes.py for a node of its own (needs need_kubernetes), once all that they name is there.
+need_node() {
+    need_packages ip:iproute2 openssl:openssl unshare:util-linux busybox:busybox-static
+    need_containerd
+    need_kubectl
+    [ -x /opt/cni/bin/bridge ] || need_packages /usr/lib/cni/bridge:containernetworking-plugins
+    deploy/image/build --out target/cluster-image.tar
+    python3 tests/cluster/images.py --out target/cluster-client.tar
+    NODE=(--kubectl "$KUBECTL" --helm "$HELM" --containerd "$CONTAINERD" --image target/cluster-image.tar --client-image target/cluster-client.tar)
+}
+
 # need_go FOLDER WHAT-FOR : the Go that the module in this folder wants.
 need_go() {
     local go

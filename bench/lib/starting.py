@@ -3,14 +3,15 @@ import datetime
 import json
 import pathlib
 import random
-import subprocess
 import time
 
 import machine
 import rounds
 import timeline
 from pods_api import Pods
+from start_report import INIT, PLAIN
 
+import compatibility
 import run_on_nodes
 from clients import container, pod
 from control_plane import ADMIN_TOKEN, Programs
@@ -25,7 +26,6 @@ busybox wget -q -O - "${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.25
     exec busybox sleep 3600
 """
 SLEEPS = "exec busybox sleep 3600"
-from start_report import INIT, PLAIN
 # Whose start is measured with many at once.
 TOGETHER = (PLAIN, INIT, "endpoint", "redirect", "redirect, with-credentials")
 WARM_UP = "warm-up"
@@ -60,7 +60,7 @@ def run(wanted, folder):
             bench.warm_up()
             results = {
                 "date": datetime.date.today().isoformat(), "commit": machine.commit(), "machine": machine.about(),
-                "kubernetes": ".".join(map(str, cluster.version)), "containerd": containerd_version(wanted.containerd),
+                "kubernetes": ".".join(map(str, cluster.version)), "containerd": compatibility.version_of(wanted.containerd / "containerd"),
                 "settings": {"rounds": wanted.rounds, "at once": wanted.at_once, "times": wanted.times},
                 "alone": bench.alone(wanted.rounds), "at once": bench.at_once(wanted.at_once, wanted.times),
             }
@@ -70,10 +70,6 @@ def run(wanted, folder):
     finally:
         programs.end_all()
     (folder / "results.json").write_text(json.dumps(results))
-
-
-def containerd_version(folder):
-    return subprocess.run([folder / "containerd", "--version"], capture_output=True, text=True, check=True).stdout.split()[2]
 
 
 class Bench:

@@ -5,11 +5,13 @@ import re
 from images import CLIENT
 from injection import EXAMPLE_ROLE, INTERCEPTION, LABEL, ROLE, START
 
-# Asks as a program does that reads the endpoint from its environment (tests/pods/client has those that ask the address).
+# Asks as a program does that reads the endpoint from its environment (tests/pods/client has those that ask the address): once, and on
+# and on.
+ONCE_BY_ENDPOINT = 'busybox wget -q -O - "${AWS_EC2_METADATA_SERVICE_ENDPOINT}latest/meta-data/iam/security-credentials/my-example-role"'
 BY_ENDPOINT = """
 trap 'exit 0' TERM
 while :; do
-    answer=$(busybox wget -q -O - "${AWS_EC2_METADATA_SERVICE_ENDPOINT}latest/meta-data/iam/security-credentials/my-example-role") &&
+    answer=$(""" + ONCE_BY_ENDPOINT + """) &&
         echo "v1 uid=$(busybox id -u) $(echo "$answer" | busybox tr -d '\\n ')" || echo "v1 failed"
     busybox sleep 1
 done
@@ -38,6 +40,12 @@ def template(name, *containers, interception=None, start=None, **spec):
 
 def pod(name, *containers, **more):
     return {"apiVersion": "v1", "kind": "Pod", **template(name, *containers, **more)}
+
+
+def workload(kind, name, of_pods, **spec):
+    """A Deployment or a DaemonSet of this template."""
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "labels": {"app": name}},
+            "spec": {"selector": {"matchLabels": {"app": name}}, "template": of_pods, **spec}}
 
 
 def asking(name, interception, app=None, **spec):

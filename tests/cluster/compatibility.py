@@ -39,7 +39,7 @@ def record(part, cluster, outcomes, programs):
         "date": datetime.date.today().isoformat(), "linux": platform.release().partition("-")[0], "cgroup": control_group_version(), **programs,
         "promises": {name: KEPT if here else ABSENT for name, here in outcomes.items()},
     }
-    file.write_text(json.dumps(known, indent=1, ensure_ascii=False, sort_keys=False) + "\n")
+    file.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
 
 
 def control_group_version():

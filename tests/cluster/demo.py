@@ -1,5 +1,5 @@
 """What every promise about running Pods needs: the cluster, the release, the STS, and namespaces to try things in."""
-from clients import credentials
+from clients import versions
 from injection import EMULATOR, EXAMPLE_ROLE, INTERCEPTION, check_injected
 from promises import check, wait_for
 
@@ -51,7 +51,7 @@ class Demo:
         document = self.cluster.wait_ready(pod, namespace)
         if document["metadata"]["annotations"].get(INTERCEPTION) != "endpoint":
             check_injected(document, self.is_native if native is None else native)
-        log = self.wait_log(f"{pod} has credentials", pod, lambda log: by <= {version for version, _ in credentials(log)}, namespace)
+        log = self.wait_log(f"{pod} has credentials", pod, lambda log: by <= versions(log), namespace)
         session = f"{namespace}.{pod}"
         exchanges = self.sts.exchanges(session)
         check(exchanges and all(one["outcome"] == "issued" and one["role"] == EXAMPLE_ROLE for one in exchanges),

@@ -2,7 +2,7 @@
 import json
 from datetime import datetime
 
-from clients import asking, container, credentials, template, versions
+from clients import ONCE_BY_ENDPOINT, asking, container, credentials, template, versions, workload
 from demo import BOTH_VERSIONS, INTERCEPTIONS, NAMESPACE
 from images import CLIENT
 from injection import EMULATOR
@@ -23,8 +23,7 @@ def name_of(interception):
 
 def restarts(demo, name):
     """How often each container of a Pod was started anew."""
-    status = demo.cluster.get("pod", name, NAMESPACE)["status"]
-    return {one["name"]: one["restartCount"] for one in (*status.get("initContainerStatuses", []), *status["containerStatuses"])}
+    return {container: one["restartCount"] for container, one in demo.cluster.container_statuses(name, NAMESPACE).items()}
 
 
 def told(demo, name):
@@ -76,11 +75,12 @@ def a_container_that_is_added_to_debug_has_credentials(demo):
         if interception == "endpoint":
             # Nobody gives the variable to a container that is added (docs/annotations.md).
             [app] = [one for one in demo.cluster.get("pod", name, NAMESPACE)["spec"]["containers"] if one["name"] == "app"]
-            words = [f"--env={one['name']}={one['value']}" for one in app["env"] if one["name"] == "AWS_EC2_METADATA_SERVICE_ENDPOINT"]
-            ask = ["/bin/busybox", "sh", "-c", 'busybox wget -q -O - "${AWS_EC2_METADATA_SERVICE_ENDPOINT}latest/meta-data/iam/security-credentials/my-example-role"']
+            flags = [f"--env={one['name']}={one['value']}" for one in app["env"] if one["name"] == "AWS_EC2_METADATA_SERVICE_ENDPOINT"]
+            ask = ONCE_BY_ENDPOINT
         else:
-            words, ask = [], ["/bin/busybox", "sh", "-c", "/imds v1 && /imds v2"]
-        demo.kubectl("debug", name, f"--image={CLIENT}", "--container=debugger", "--profile=general", *words, "--", *ask)
+            flags, ask = [], "/imds v1 && /imds v2"
+        demo.kubectl("debug", name, f"--image={CLIENT}", "--container=debugger", "--profile=general", *flags, "--",
+                     "/bin/busybox", "sh", "-c", ask)
 
     for interception in INTERCEPTIONS:
         name = name_of(interception)
@@ -105,7 +105,7 @@ def an_injected_pod_is_resized_as_it_runs(demo):
     demo.kubectl("patch", "pod", name, "--subresource=resize", f"--patch={json.dumps(change)}")
 
     def resized():
-        [app] = [one for one in demo.cluster.get("pod", name, NAMESPACE)["status"]["containerStatuses"] if one["name"] == "app"]
+        app = demo.cluster.container_statuses(name, NAMESPACE)["app"]
         return app.get("resources", {}).get("limits", {}).get("cpu") == "200m"
 
     wait_for("it has what it was given", resized, seen=lambda: demo.cluster.story(name, NAMESPACE))
@@ -149,9 +149,8 @@ def a_kubelet_that_is_killed_and_started_disturbs_nobody(demo):
 @promise
 def a_rollout_and_an_eviction_take_credentials_from_nobody(demo):
     app = container(env=[{"name": "DRAIN", "value": "3"}])
-    demo.create({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "moving"},
-                 "spec": {"replicas": REPLICAS, "selector": {"matchLabels": {"app": "moving"}}, "template": template("moving", app),
-                          "strategy": {"rollingUpdate": {"maxUnavailable": 0}}}})
+    demo.create(workload("Deployment", "moving", template("moving", app), replicas=REPLICAS,
+                         strategy={"rollingUpdate": {"maxUnavailable": 0}}))
     first = pods_of(demo, "moving")
     logs = {name: demo.cluster.follow_log(name, NAMESPACE, "app") for name in first}
     demo.kubectl("rollout", "restart", "deployment/moving")

@@ -7,6 +7,12 @@ NAME = "imds-webhook"
 SECRET = "imds-webhook-certificates"
 
 
+def sum_of_samples(page, *words):
+    """Of those of a metrics page that have all these words."""
+    lines = page.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if not line.startswith("#") and all(word in line for word in words))
+
+
 class Installed:
     def __init__(self, cluster):
         self.cluster = cluster

@@ -75,6 +75,11 @@ class Kubernetes:
         where = [f"--namespace={namespace}"] if namespace else []
         return bool(self.kubectl("get", kind, name, *where, "--ignore-not-found", "--output=name").stdout)
 
+    def container_statuses(self, pod, namespace):
+        """What kubelet says of each container of a Pod, by its name; of none before it has come to it."""
+        status = self.get("pod", pod, namespace)["status"]
+        return {one["name"]: one for one in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", []))}
+
     def wait_ready(self, pod, namespace, seconds=120):
         """Waits until a Pod runs with all its containers ready; the Pod."""
         def ready():

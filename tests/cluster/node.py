@@ -74,9 +74,8 @@ class WholeCluster(Cluster):
 
     def kill(self, pod, namespace, container):
         """SIGKILL for a container of a Pod."""
-        status = self.get("pod", pod, namespace)["status"]
-        [one] = [one for one in (*status.get("initContainerStatuses", []), *status["containerStatuses"]) if one["name"] == container]
-        run(*self._ctr, "tasks", "kill", "--signal=SIGKILL", one["containerID"].removeprefix("containerd://"))
+        identity = self.container_statuses(pod, namespace)[container]["containerID"]
+        run(*self._ctr, "tasks", "kill", "--signal=SIGKILL", identity.removeprefix("containerd://"))
 
     def restart_kubelet(self):
         """Kills it, and starts it anew."""

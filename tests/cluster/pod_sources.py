@@ -3,7 +3,7 @@ file on the node.
 """
 import json
 
-from clients import pod, template
+from clients import pod, template, workload
 from control_plane import NODE
 from demo import NAMESPACE
 from injection import STATUS
@@ -22,8 +22,7 @@ def pods_with_a_generated_name_and_of_a_daemon_set_on_a_tainted_node_have_creden
     taint = f"{TAINT['key']}={TAINT['value']}:{TAINT['effect']}"
     demo.cluster.kubectl("taint", "node", node, taint)
     try:
-        demo.create({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "tolerant"},
-                     "spec": {"selector": {"matchLabels": {"app": "tolerant"}}, "template": template("tolerant", tolerations=[TAINT])}})
+        demo.create(workload("DaemonSet", "tolerant", template("tolerant", tolerations=[TAINT])))
         demo.kubectl("rollout", "status", "daemonset/tolerant", "--timeout=120s")
     finally:
         demo.cluster.kubectl("taint", "node", node, f"{taint}-")

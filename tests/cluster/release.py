@@ -4,7 +4,7 @@ import os
 import subprocess
 
 from control_plane import repository
-from installed import NAME, NAMESPACE, SECRET, Installed
+from installed import NAME, NAMESPACE, SECRET, Installed, sum_of_samples
 from promises import check
 
 CHART = repository() / "deploy" / "chart"
@@ -52,8 +52,7 @@ class Release(Installed):
     def metric(self, pod, *words):
         """The sum of the samples of a Pod's metrics page that have all these words."""
         page = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod.removeprefix('pod/')}:8080/proxy/metrics"
-        lines = self.cluster.kubectl("get", "--raw", page).stdout.splitlines()
-        return sum(float(line.split()[-1]) for line in lines if not line.startswith("#") and all(word in line for word in words))
+        return sum_of_samples(self.cluster.kubectl("get", "--raw", page).stdout, *words)
 
     def _helm(self, *words):
         ran = subprocess.run(self._command(*words), env=self._environment(), capture_output=True, text=True)

@@ -1,7 +1,7 @@
 """What is promised of Pods that run, on nodes, with the chart that Helm installed and an STS that checks the cluster's own tokens."""
 import time
 
-from clients import asking, container, credentials, pod, template
+from clients import asking, container, credentials, pod, template, versions, workload
 from control_plane import repository
 from demo import BOTH_VERSIONS, ENFORCING, INTERCEPTIONS, NAMESPACE, STRANGER
 from images import CLIENT
@@ -29,8 +29,7 @@ def all_pods_are_admitted(demo):
     demo.create(pod("leaving", container(env=[{"name": "DRAIN", "value": "5"}])))
     for kind, more in CONTROLLERS.items():
         name = kind.lower()
-        demo.create({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name},
-                     "spec": {"selector": {"matchLabels": {"app": name}}, "template": template(name), **more}})
+        demo.create(workload(kind, name, template(name), **more))
     for interception in INTERCEPTIONS:
         demo.create(asking(interception, interception))
     for namespace in ENFORCING.values():
@@ -77,10 +76,8 @@ def events(demo, name):
 
 
 def rollout(account):
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "rollout"},
-            "spec": {"selector": {"matchLabels": {"app": "rollout"}}, "progressDeadlineSeconds": 30,
-                     "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-                     "template": template("rollout", serviceAccountName=account, start="with-credentials")}}
+    return workload("Deployment", "rollout", template("rollout", serviceAccountName=account, start="with-credentials"),
+                    progressDeadlineSeconds=30, strategy={"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}})
 
 
 @promise
@@ -98,8 +95,8 @@ def with_credentials_a_rollout_whose_role_refuses_stops_until_it_does_not(demo):
     state = demo.cluster.get("deployment", "rollout", NAMESPACE)["status"]
     check(state["availableReplicas"] == 1, f"the Pod that had credentials stays: {state}")
     waiting = new_pod()
-    app = demo.cluster.get("pod", waiting, NAMESPACE)["status"]["containerStatuses"]
-    check(not any(container.get("started") for container in app if container["name"] == "app"), f"the app has not started: {app}")
+    app = demo.cluster.container_statuses(waiting, NAMESPACE)["app"]
+    check(not app.get("started"), f"the app has not started: {app}")
     if demo.is_native:
         check(REFUSAL in events(demo, waiting), f"the events say why: {events(demo, waiting)}")
     check_reason_while_waiting(demo, waiting)
@@ -127,12 +124,11 @@ def check_job_has_credentials(demo):
                     seen=lambda: demo.kubectl("describe", "job", "job").stdout).removeprefix("pod/")
 
     def ended():
-        states = {status["name"]: status["state"] for status in demo.cluster.get("pod", name, NAMESPACE)["status"].get("containerStatuses", [])}
-        return states.get("app", {}).get("terminated")
+        return demo.cluster.container_statuses(name, NAMESPACE).get("app", {}).get("state", {}).get("terminated")
 
     how = wait_for("its container ends", ended, 120, seen=lambda: demo.cluster.story(name, NAMESPACE))
     log = demo.log(name)
-    check(how["exitCode"] == 0 and {version for version, _ in credentials(log)} == BOTH_VERSIONS, f"{how} {log}")
+    check(how["exitCode"] == 0 and versions(log) == BOTH_VERSIONS, f"{how} {log}")
     return name
 
 
@@ -162,7 +158,7 @@ def log_of_init_container(demo):
 @promise_of_native
 def a_users_init_container_has_credentials(demo):
     log = log_of_init_container(demo)
-    check({version for version, _ in credentials(log)} == BOTH_VERSIONS, log)
+    check(versions(log) == BOTH_VERSIONS, log)
 
 
 @promise_of_classic

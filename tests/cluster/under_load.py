@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 
-from clients import pod, template
+from clients import pod, template, workload
 from demo import NAMESPACE
 from injection import check_injected
 from installed import NAMESPACE as WEBHOOKS, SECRET
@@ -119,8 +119,7 @@ class Load:
 
 
 def deployment(name, replicas, **spec):
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "labels": {"app": name}},
-            "spec": {"selector": {"matchLabels": {"app": name}}, "replicas": replicas, "template": template(name, **spec)}}
+    return workload("Deployment", name, template(name, **spec), replicas=replicas)
 
 
 def stop_replica(demo):
@@ -182,4 +181,4 @@ def where_a_replica_is_killed_creates_fail_for_seconds_and_every_pod_of_a_deploy
 
 
 def restarts(demo, replica):
-    return demo.cluster.get("pod", replica.removeprefix("pod/"), WEBHOOKS)["status"]["containerStatuses"][0]["restartCount"]
+    return demo.cluster.container_statuses(replica.removeprefix("pod/"), WEBHOOKS)["webhook"]["restartCount"]

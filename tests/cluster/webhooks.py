@@ -11,7 +11,7 @@ import time
 
 from control_plane import PORT, fetch
 from injection import LABEL
-from installed import NAME, NAMESPACE, Installed
+from installed import NAME, NAMESPACE, Installed, sum_of_samples
 from promises import check, wait_for
 
 ADMIN = "http://127.0.0.1:8080"
@@ -68,8 +68,7 @@ class Webhook(Installed):
 
     def metric(self, *words):
         """The sum of the samples that have all these words."""
-        lines = fetch(f"{ADMIN}/metrics").splitlines()
-        return sum(float(line.split()[-1]) for line in lines if not line.startswith("#") and all(word in line for word in words))
+        return sum_of_samples(fetch(f"{ADMIN}/metrics"), *words)
 
     def _is_reached(self):
         before = self.metric("imds_webhook_reviews_total")

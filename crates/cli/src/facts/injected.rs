@@ -11,6 +11,11 @@ pub(crate) fn is_in(pod: &Value) -> bool {
     status(pod).is_some() && emulator(pod).is_some()
 }
 
+/// Whether a container of this name is one of the injection's.
+pub(crate) fn is_ours(container: &str) -> bool {
+    matches!(container, pod::REDIRECT_CONTAINER | pod::EMULATOR_CONTAINER)
+}
+
 /// The emulator's container in the spec.
 pub(crate) fn emulator(pod: &Value) -> Option<&Value> {
     let mut containers = list(pod, "/spec/initContainers").iter().chain(list(pod, "/spec/containers"));

@@ -51,8 +51,8 @@ pub(super) enum Grade {
 }
 
 /// Injects all workloads of a file. The error names the file.
-pub(super) fn inject(target: &Target<'_>, source: &Source) -> anyhow::Result<Injected> {
-    let Source { name, text, .. } = source;
+pub(super) fn inject(target: &Target<'_>, source: Source) -> anyhow::Result<Injected> {
+    let Source { name, text, .. } = &source;
     let stream = yaml::parse(text).map_err(|error| anyhow!("{name}: {error}"))?;
     let (mut edited, mut operations, mut found) = (String::new(), Vec::new(), Vec::new());
     if let Some(fault) = &source.fault {
@@ -106,7 +106,7 @@ pub(super) fn inject(target: &Target<'_>, source: &Source) -> anyhow::Result<Inj
         end = document.range.end;
     }
     edited.push_str(text.get(end..).unwrap_or_default());
-    let untouched = operations.is_empty().then(|| source.original.clone());
+    let untouched = operations.is_empty().then_some(source.original);
     Ok(Injected { text: edited, untouched, operations: join(operations), found })
 }
 
@@ -202,7 +202,7 @@ mod tests {
     fn inject_text(text: &str) -> Injected {
         let settings = Settings::new("registry.example/imds:1");
         let target = Target { settings: &settings, namespace: "default", server: None };
-        inject(&target, &Source::new("x.yaml".to_owned(), text.into())).unwrap()
+        inject(&target, Source::new("x.yaml".to_owned(), text.into())).unwrap()
     }
 
     fn texts(injected: &Injected) -> Vec<&str> {
@@ -327,7 +327,7 @@ mod tests {
         let settings = Settings::new("registry.example/imds:1");
         let target = Target { settings: &settings, namespace: "default", server: None };
         let pod = format!("{POD}apiVersion: v1\n");
-        let error = inject(&target, &Source::new("x.yaml".to_owned(), pod.into())).unwrap_err().to_string();
+        let error = inject(&target, Source::new("x.yaml".to_owned(), pod.into())).unwrap_err().to_string();
         assert!(error.contains("the key \"apiVersion\" is here twice"), "{error}");
     }
 
@@ -350,7 +350,7 @@ mod tests {
             (format!("{list}kind: List\n"), "the key \"kind\" is here twice"),
         ] {
             let error =
-                inject(&target, &Source::new("x.yaml".to_owned(), list.into())).unwrap_err().to_string();
+                inject(&target, Source::new("x.yaml".to_owned(), list.into())).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

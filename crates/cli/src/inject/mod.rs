@@ -44,7 +44,7 @@ pub(crate) fn inject(arguments: &InjectArguments, output: &Output) -> anyhow::Re
     let mut injected = Vec::new();
     let mut unusable = 0;
     for source in source::read(files, *recursive) {
-        match source.and_then(|source| manifests::inject(&target, &source)) {
+        match source.and_then(|source| manifests::inject(&target, source)) {
             Ok(file) => injected.push(file),
             Err(error) => {
                 unusable += 1;

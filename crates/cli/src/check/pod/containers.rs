@@ -37,8 +37,7 @@ fn users(judge: &mut Judge<'_>) {
         Interception::Address => "80 and 1339",
         Interception::Redirect | Interception::Endpoint => "1338 and 1339",
     };
-    let is_ours = |name: &str| matches!(name, pod::REDIRECT_CONTAINER | pod::EMULATOR_CONTAINER);
-    for container in all(judge.pod).into_iter().filter(|container| !is_ours(container.name)) {
+    for container in all(judge.pod).into_iter().filter(|container| !injected::is_ours(container.name)) {
         let crashes = matches!(&container.state, State::Waiting { reason: "CrashLoopBackOff", .. });
         let Some(end) = container.last.filter(|end| crashes && end.code != 0) else { continue };
         judge.found(PodFinding::UserCrashes { container: container.name.to_owned(), code: end.code, ports });
@@ -47,7 +46,7 @@ fn users(judge: &mut Judge<'_>) {
 
 fn order(judge: &mut Judge<'_>) {
     let inits: Vec<&str> = judge.items("/spec/initContainers").iter().map(container_name).collect();
-    let is_ours = |name: &&str| matches!(*name, pod::REDIRECT_CONTAINER | pod::EMULATOR_CONTAINER);
+    let is_ours = |name: &&str| injected::is_ours(name);
     let native = inits.contains(&pod::EMULATOR_CONTAINER);
     let ours: Vec<&str> = inits.iter().copied().filter(|name| is_ours(name)).collect();
     // Everything up to the last of ours that is not ours.

@@ -94,11 +94,8 @@ impl<'a> Judge<'a> {
 
     /// The containers of the user.
     fn users(&self) -> impl Iterator<Item = &'a Value> + use<'a> {
-        let is_ours = |container: &&Value| {
-            matches!(container_name(container), pod::EMULATOR_CONTAINER | pod::REDIRECT_CONTAINER)
-        };
         let containers = self.items("/spec/initContainers").iter().chain(self.items("/spec/containers"));
-        containers.filter(move |container| !is_ours(container))
+        containers.filter(|container| !injected::is_ours(container_name(container)))
     }
 
     fn pod(&mut self) {
