@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::patch::at;
 use crate::quantity::Quantity;
-use crate::resources::{COMPUTE, Constraint};
+use crate::resources::{COMPUTE, Constraint, LIMITS, REQUESTS};
 
 /// Where a node's operating system stands. Source: Kubernetes, "Well-Known Labels"; the second is the deprecated one.
 const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
@@ -166,11 +166,14 @@ impl<'a> PodView<'a> {
         }
     }
 
-    /// Whether each of its containers has a CPU limit.
-    pub(crate) fn is_cpu_limited(self) -> bool {
-        let limit =
-            |container: &Value| at(container, "/resources/limits/cpu").is_some_and(|limit| !limit.is_null());
-        !self.containers.is_empty() && self.all_containers().all(limit)
+    /// Whether each of its containers has this resource in this list. What is limited is requested too: the API server sees to
+    /// that. Source: Kubernetes, `pkg/apis/core/v1/defaults.go`, `SetDefaults_Pod`.
+    pub(crate) fn each_has(self, list: &str, resource: &str) -> bool {
+        let has = |container: &Value| {
+            let is_in = |list: &str| amount(container, list, resource).is_some();
+            is_in(list) || list == REQUESTS && is_in(LIMITS)
+        };
+        !self.containers.is_empty() && self.all_containers().all(has)
     }
 
     /// Whether its quality-of-service class comes from its containers and is Guaranteed: each has limits for CPU and memory,
@@ -207,13 +210,17 @@ fn items<'a>(document: &'a Value, array: &str) -> &'a [Value] {
 }
 
 fn is_fixed(container: &Value, resource: &str) -> bool {
-    let written =
-        |list: &str| container.get("resources")?.get(list)?.get(resource).filter(|value| !value.is_null());
-    let amount = |value: &Value| Some(quantity(value)?.amount());
-    let Some(limit) = written("limits").and_then(amount).filter(|limit| *limit > 0.0) else { return false };
+    let written = |list: &str| amount(container, list, resource);
+    let number = |value: &Value| Some(quantity(value)?.amount());
+    let Some(limit) = written(LIMITS).and_then(number).filter(|limit| *limit > 0.0) else { return false };
     // 0.1 and 100m are the same.
-    written("requests")
-        .is_none_or(|request| amount(request).is_some_and(|request| (request / limit - 1.0).abs() < 1e-9))
+    written(REQUESTS)
+        .is_none_or(|request| number(request).is_some_and(|request| (request / limit - 1.0).abs() < 1e-9))
+}
+
+/// What a container has of a resource in a list of its own.
+fn amount<'a>(container: &'a Value, list: &str, resource: &str) -> Option<&'a Value> {
+    container.get("resources")?.get(list)?.get(resource).filter(|value| !value.is_null())
 }
 
 /// A quantity that is text, or a bare number.
@@ -224,4 +231,28 @@ fn quantity(value: &Value) -> Option<Quantity> {
 /// Whether the item's `name` is this one.
 pub(crate) fn is_named(item: &Value, name: &str) -> bool {
     item.get("name").and_then(Value::as_str) == Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_each_container_has_counts_and_a_limit_is_a_request_too() {
+        let each_has = |list, containers: &Value| {
+            let pod = json!({"spec": {"containers": containers, "initContainers": [
+                {"name": "setup", "resources": {"limits": {"ephemeral-storage": "1Gi"}}}]}});
+            PodView::new(&pod).each_has(list, "ephemeral-storage")
+        };
+        let requests = json!([{"name": "app", "resources": {"requests": {"ephemeral-storage": "1Gi"}}}]);
+        assert!(each_has(REQUESTS, &requests));
+        assert!(!each_has(LIMITS, &requests));
+        let limits = json!([{"name": "app", "resources": {"limits": {"ephemeral-storage": "1Gi"}}}]);
+        assert!(each_has(LIMITS, &limits));
+        let none = json!([{"name": "app", "resources": {"limits": {"ephemeral-storage": null}}}]);
+        assert!(!each_has(REQUESTS, &none));
+        assert!(!each_has(REQUESTS, &json!([])));
+    }
 }

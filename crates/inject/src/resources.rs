@@ -15,9 +15,15 @@ pub(crate) const COMPUTE: [&str; 2] = ["cpu", "memory"];
 /// What a quota may ask for besides.
 const EPHEMERAL_STORAGE: &str = "ephemeral-storage";
 
-/// The CPU limit in a Pod whose other containers all have one, where nothing else is asked for: such a namespace may have a quota
-/// on CPU limits, and a Pod that is limited as a whole is to stay so. It allows 10 ms in every 100, of which a start takes 4.
-const CPU_LIMIT: &str = "100m";
+/// What ours have where each of the Pod's own containers has it and nothing else is asked for: resource, request, limit. Such a
+/// namespace may have a quota on it, and a Pod that is limited as a whole is to stay so. 100m of CPU allow 10 ms in every 100, of
+/// which a start takes 4. What is stored is the log, which kubelet cuts at 50Mi (`containerLogMaxSize`, `containerLogMaxFiles`).
+const LIKE_THE_OTHERS: [(&str, Option<&str>, &str); 2] =
+    [("cpu", None, "100m"), (EPHEMERAL_STORAGE, Some("16Mi"), "64Mi")];
+
+/// The two lists of a container's resources.
+pub(crate) const REQUESTS: &str = "requests";
+pub(crate) const LIMITS: &str = "limits";
 
 /// In bytes: 8 MiB, several times what the emulator needs; a container that is killed at its start explains nothing.
 const LEAST_MEMORY: f64 = 8.0 * 1024.0 * 1024.0;
@@ -35,7 +41,7 @@ pub struct Resources {
 impl Default for Resources {
     /// A few times what the emulator was measured to use: under 1 MiB idle and 16 KiB a connection. A `ResourceQuota` on any of
     /// these refuses a Pod with a container that lacks it. No CPU limit: the kernel would stop the emulator for most of each 100 ms
-    /// when clients ask much, and answers would be late (but see `CPU_LIMIT`).
+    /// when clients ask much, and answers would be late (but see `LIKE_THE_OTHERS`).
     fn default() -> Self {
         let list = |entries: &[(&str, &str)]| {
             entries.iter().filter_map(|(name, text)| Some(((*name).to_owned(), text.parse().ok()?))).collect()
@@ -145,13 +151,13 @@ pub(crate) struct Asked {
 }
 
 impl Resources {
-    /// These defaults with what the Pod asks for, as its own resources allow it. The error names the annotation that cannot be
-    /// had together with the others.
+    /// These defaults with what the Pod asks for, as its own resources allow it. `others_have` is whether each of its own
+    /// containers has this resource in this list. The error names the annotation that cannot be had together with the others.
     pub(crate) fn with(
         &self,
         asked: &Asked,
         constraint: &Constraint,
-        is_cpu_limited: bool,
+        others_have: impl Fn(&str, &str) -> bool,
     ) -> Result<Self, (&'static str, Invalid)> {
         let Asked { cpu_request, cpu_limit, memory_request, memory_limit } = asked;
         if *cpu_limit == Some(CpuLimit::None) && *constraint == Constraint::Equal {
@@ -170,8 +176,12 @@ impl Resources {
             }
         }
         let mut resources = self.clone();
-        if is_cpu_limited && !resources.limits.contains_key("cpu") {
-            resources.limit("cpu", CPU_LIMIT.parse().ok().as_ref());
+        for (name, request, limit) in LIKE_THE_OTHERS {
+            resources.add_like_the_others(
+                name,
+                request.filter(|_| others_have(REQUESTS, name)),
+                Some(limit).filter(|_| others_have(LIMITS, name)),
+            );
         }
         if let Constraint::Within { limits } = constraint {
             resources.fit(limits);
@@ -191,6 +201,15 @@ impl Resources {
         }
         resources.check_asked(asked)?;
         Ok(resources)
+    }
+
+    /// Amounts for where there are none yet; what is there stays.
+    fn add_like_the_others(&mut self, name: &str, request: Option<&str>, limit: Option<&str>) {
+        let quantity = |text: Option<&str>| text.and_then(|text| text.parse().ok());
+        let (asked, limited) = (self.requests.get(name).cloned(), self.limits.get(name).cloned());
+        self.request(name, asked.is_none().then(|| quantity(request)).flatten().as_ref());
+        self.limit(name, limited.or_else(|| quantity(limit)).as_ref());
+        self.request(name, asked.as_ref());
     }
 
     /// Requests count against what the Pod as a whole requests, and no limit may be above its limit.
@@ -280,7 +299,8 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_never_puts_a_request_above_its_limit() {
-        let with = |asked| shown(&Resources::default().with(&asked, &Constraint::None, false).unwrap());
+        let with =
+            |asked| shown(&Resources::default().with(&asked, &Constraint::None, |_, _| false).unwrap());
         let asked =
             Asked { cpu_request: quantity("1"), memory_request: quantity("48Mi"), ..Asked::default() };
         assert_eq!(with(asked), ["1/none", "48Mi/48Mi"]);
@@ -292,7 +312,7 @@ mod tests {
         let both =
             Asked { memory_request: quantity("64Mi"), memory_limit: quantity("32Mi"), ..Asked::default() };
         assert_eq!(
-            Resources::default().with(&both, &Constraint::None, false).unwrap_err().0,
+            Resources::default().with(&both, &Constraint::None, |_, _| false).unwrap_err().0,
             annotation::MEMORY_REQUEST
         );
     }
@@ -301,7 +321,12 @@ mod tests {
     fn there_is_a_cpu_limit_where_the_pods_own_containers_have_one_or_it_is_asked_for() {
         let with = |limit: Option<&str>, is_cpu_limited| {
             let asked = Asked { cpu_limit: limit.map(|text| text.parse().unwrap()), ..Asked::default() };
-            shown(&Resources::default().with(&asked, &Constraint::None, is_cpu_limited).unwrap())[0].clone()
+            shown(
+                &Resources::default()
+                    .with(&asked, &Constraint::None, |_, name| is_cpu_limited && name == "cpu")
+                    .unwrap(),
+            )[0]
+            .clone()
         };
         assert_eq!(with(None, true), "5m/100m");
         assert_eq!(with(Some("50m"), false), "5m/50m");
@@ -310,19 +335,41 @@ mod tests {
         assert_eq!(with(Some("none"), true), "5m/none");
         assert!("lots".parse::<CpuLimit>().is_err());
         let none = Asked { cpu_limit: Some(CpuLimit::None), ..Asked::default() };
-        let refused = Resources::default().with(&none, &Constraint::Equal, true).unwrap_err();
+        let refused = Resources::default().with(&none, &Constraint::Equal, |_, _| true).unwrap_err();
         assert_eq!((refused.0, refused.1.value.as_str()), (annotation::CPU_LIMIT, "none"));
         let zero = Asked { cpu_limit: Some(CpuLimit::Of("0".parse().unwrap())), ..Asked::default() };
         assert_eq!(
-            Resources::default().with(&zero, &Constraint::None, false).unwrap_err().0,
+            Resources::default().with(&zero, &Constraint::None, |_, _| false).unwrap_err().0,
             annotation::CPU_LIMIT
         );
     }
 
     #[test]
+    fn storage_is_requested_and_limited_where_the_pods_own_containers_do_so() {
+        let with = |defaults: &Resources, has: fn(&str) -> bool| {
+            let others_have = |list: &str, name: &str| name == EPHEMERAL_STORAGE && has(list);
+            let resources = defaults.with(&Asked::default(), &Constraint::None, others_have).unwrap();
+            [resources.requests, resources.limits]
+                .map(|list| list.get(EPHEMERAL_STORAGE).map(ToString::to_string))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let defaults = Resources::default();
+        assert_eq!(with(&defaults, |_| true), [some("16Mi"), some("64Mi")]);
+        assert_eq!(with(&defaults, |list| list == REQUESTS), [some("16Mi"), None]);
+        assert_eq!(with(&defaults, |_| false), [None, None]);
+        let mut by_operator = Resources::default();
+        by_operator.limit(EPHEMERAL_STORAGE, quantity("8Mi").as_ref());
+        assert_eq!(with(&by_operator, |_| true), [some("8Mi"), some("8Mi")], "no request is above its limit");
+        let mut by_operator = Resources::default();
+        by_operator.request(EPHEMERAL_STORAGE, quantity("1Gi").as_ref());
+        assert_eq!(with(&by_operator, |_| true), [some("1Gi"), some("1Gi")]);
+    }
+
+    #[test]
     fn a_guaranteed_pod_gets_equal_requests_and_limits() {
-        let with =
-            |resources: &Resources, asked| shown(&resources.with(&asked, &Constraint::Equal, true).unwrap());
+        let with = |resources: &Resources, asked| {
+            shown(&resources.with(&asked, &Constraint::Equal, |_, _| true).unwrap())
+        };
         let defaults = Resources::default();
         assert_eq!(with(&defaults, Asked::default()), ["100m/100m", "32Mi/32Mi"]);
         let asked =
@@ -340,7 +387,7 @@ mod tests {
                 memory_limit: quantity(limit),
                 ..Asked::default()
             };
-            Resources::default().with(&asked, &Constraint::Equal, true)
+            Resources::default().with(&asked, &Constraint::Equal, |_, _| true)
         };
         assert_eq!(shown(&with("64Mi", "64Mi").unwrap()), ["100m/100m", "64Mi/64Mi"]);
         assert_eq!(with("16Mi", "64Mi").unwrap_err().0, annotation::MEMORY_REQUEST);
@@ -351,7 +398,8 @@ mod tests {
         let limits = |limits: &[(&'static str, &str)]| Constraint::Within {
             limits: limits.iter().map(|(name, text)| (*name, text.parse().unwrap())).collect(),
         };
-        let with = |asked, constraint| shown(&Resources::default().with(&asked, &constraint, false).unwrap());
+        let with =
+            |asked, constraint| shown(&Resources::default().with(&asked, &constraint, |_, _| false).unwrap());
         assert_eq!(with(Asked::default(), limits(&[])), ["0/none", "0/32Mi"]);
         let tight = || limits(&[("cpu", "50m"), ("memory", "24Mi")]);
         assert_eq!(with(Asked::default(), tight()), ["0/none", "0/24Mi"]);
@@ -364,7 +412,8 @@ mod tests {
     #[test]
     fn what_nothing_can_run_with_is_refused() {
         let refused = |asked, constraint| {
-            let resources = Resources::default().with(&asked, &constraint, constraint == Constraint::Equal);
+            let resources =
+                Resources::default().with(&asked, &constraint, |_, _| constraint == Constraint::Equal);
             resources.map_err(|(annotation, invalid)| (annotation, invalid.value))
         };
         let limit = Asked { memory_limit: quantity("64"), ..Asked::default() };

@@ -122,7 +122,8 @@ impl Reader<'_> {
             memory_request: self.read(annotation::MEMORY_REQUEST),
             memory_limit: self.read(annotation::MEMORY_LIMIT),
         };
-        match defaults.with(&asked, &self.pod.constraint(), self.pod.is_cpu_limited()) {
+        let others_have = |list: &str, resource: &str| self.pod.each_has(list, resource);
+        match defaults.with(&asked, &self.pod.constraint(), others_have) {
             Ok(resources) => Some(resources),
             Err((annotation, invalid)) => self.check(annotation, Err(invalid)),
         }
