@@ -6,13 +6,11 @@
 
 pub mod address;
 pub mod annotation;
-mod debug_words;
 pub mod environment;
 pub mod pod;
 pub mod value;
 mod visible;
 
-pub use debug_words::debug_words;
 pub use value::{
     AllowedHosts, Hop, HopLimit, HttpTokens, Interception, Invalid, Metadata, Partition, Region, RoleArn,
     RoleChain, Seconds, SessionDuration, SessionName, Start, excerpt, is_object_name,

@@ -3,7 +3,6 @@
 
 use std::error::Error as _;
 use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -29,7 +28,7 @@ use zeroize::Zeroizing;
 use crate::failure::{Failure, FailureKind};
 use crate::name::addresses;
 use crate::response::{Answer, LONGEST_BODY, Reply, decode};
-use crate::{Endpoint, Proxy, Request as StsRequest, Scheme, Secret, Trust, request, sign, tls};
+use crate::{Endpoint, Proxy, Request as StsRequest, Scheme, Secret, Trust, request, sign};
 
 const PRODUCT: HeaderValue = HeaderValue::from_static(concat!("imds-emulator/", env!("CARGO_PKG_VERSION")));
 
@@ -148,8 +147,11 @@ impl Client {
             .map_err(|error| failed(&error.to_string()))?;
         let connector = TlsConnector::from(Arc::new(config));
         let handshake = async {
-            connector.connect(name, stream).await.map_err(|error| match tls_error(&error) {
-                Some(error) => failed(&tls::explain(error, trust)),
+            connector.connect(name, stream).await.map_err(|error| match imds_tls::error_of(&error) {
+                Some(error) => failed(&imds_tls::handshake_in_words(
+                    error,
+                    format_args!("{trust}; AWS_CA_BUNDLE names another PEM file"),
+                )),
                 None => failed(&error.to_string()),
             })
         };
@@ -351,18 +353,14 @@ fn broken(what: &str, error: &hyper::Error) -> Failure {
     let mut kind = if error.is_parse() { FailureKind::UnusableAnswer } else { FailureKind::Connect };
     let mut source = error.source();
     while let Some(cause) = source {
-        let tls = cause.downcast_ref().and_then(tls_error);
-        why = format!("{why}: {}", tls.map_or_else(|| cause.to_string(), tls::in_words));
+        let tls = cause.downcast_ref().and_then(imds_tls::error_of);
+        why = format!("{why}: {}", tls.map_or_else(|| cause.to_string(), imds_tls::in_words));
         if tls.is_some() {
             kind = FailureKind::Tls;
         }
         source = cause.source();
     }
     Failure::new(kind, format!("could not {what}: {why}"))
-}
-
-fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
 }
 
 #[cfg(test)]

@@ -21,11 +21,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use imds_contract::environment::Environment;
-use rustls::client::Resumption;
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -222,7 +218,7 @@ impl Client {
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Result<(StatusCode, Bytes), String>, Failure> {
-        let tls = self.tls()?;
+        let connector = self.connector()?;
         Ok(async {
             let address = format!("{}, port {}", self.host, self.port);
             let name =
@@ -230,10 +226,13 @@ impl Client {
             let stream = TcpStream::connect((self.host.as_str(), self.port))
                 .await
                 .map_err(|error| format!("can't connect to {address}: {error}"))?;
-            let stream = tls
-                .connect(name, stream)
-                .await
-                .map_err(|error| format!("can't set up TLS with {address}: {error}"))?;
+            let stream = connector.connect(name, stream).await.map_err(|error| {
+                let why = match imds_tls::error_of(&error) {
+                    Some(error) => imds_tls::handshake_in_words(error, self.authority().display()),
+                    None => error.to_string(),
+                };
+                format!("can't set up TLS with {address}: {why}")
+            })?;
             let http = |error: hyper::Error| format!("{address}: {error}");
             let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
             // Ends with this request, whichever way that ends.
@@ -246,23 +245,16 @@ impl Client {
         .await)
     }
 
-    fn tls(&self) -> Result<TlsConnector, Failure> {
-        let path = self.service_account.join("ca.crt");
+    /// The file with the certificates of those who sign the API server's.
+    fn authority(&self) -> PathBuf {
+        self.service_account.join("ca.crt")
+    }
+
+    fn connector(&self) -> Result<TlsConnector, Failure> {
+        let path = self.authority();
         let wrong = |why: String| Failure::ServiceAccount(path.clone(), why);
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(&path).map_err(|error| wrong(error.to_string()))? {
-            roots.add_parsable_certificates([certificate.map_err(|error| wrong(error.to_string()))?]);
-        }
-        if roots.is_empty() {
-            return Err(wrong("it holds no certificate that can be used".to_owned()));
-        }
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| wrong(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        // There is no second connection that could resume the first.
-        config.resumption = Resumption::disabled();
+        let roots = imds_tls::roots_in(&path).map_err(|error| wrong(error.to_string()))?;
+        let config = imds_tls::client_config(roots).map_err(|error| wrong(imds_tls::in_words(&error)))?;
         Ok(TlsConnector::from(Arc::new(config)))
     }
 }

@@ -128,6 +128,12 @@ async fn whom_it_can_not_trust_or_reach_it_names() {
     std::fs::write(server.service_account().join("ca.crt"), certificate).unwrap();
     let message = server.client().version().await.unwrap_err().to_string();
     assert!(message.contains("can't set up TLS with 127.0.0.1"), "{message}");
+    // Both authorities have the same name.
+    assert!(
+        message.contains("its certificate is signed by nobody whom we trust, or with a key"),
+        "{message}"
+    );
+    assert!(message.contains("/ca.crt)"), "it names the file: {message}");
     assert_eq!(server.store().requests.len(), 0, "no token for a stranger");
     std::fs::write(server.service_account().join("ca.crt"), "").unwrap();
     let message = server.client().version().await.unwrap_err().to_string();

@@ -100,15 +100,15 @@ impl Loaded {
             pem::Error::NoItemsFound => LoadError::NoKey,
             error => LoadError::BadKey(error.to_string()),
         })?;
-        let key =
-            ring::sign::any_supported_type(&key).map_err(|error| LoadError::BadKey(error.to_string()))?;
+        let key = ring::sign::any_supported_type(&key)
+            .map_err(|error| LoadError::BadKey(imds_tls::in_words(&error)))?;
         let key = CertifiedKey::new(chain, key);
         match key.keys_match() {
             Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
                 Ok(Self { key: Arc::new(key), expires })
             }
             Err(Error::InconsistentKeys(_)) => Err(LoadError::Mismatch),
-            Err(error) => Err(LoadError::BadCertificate(error.to_string())),
+            Err(error) => Err(LoadError::BadCertificate(imds_tls::in_words(&error))),
         }
     }
 
