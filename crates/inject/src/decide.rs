@@ -1,6 +1,7 @@
 //! The decision itself.
 
 use std::fmt;
+use std::path::Path;
 
 use imds_contract::{
     Interception, RoleArn, RoleChain, address, annotation, environment, excerpt, is_object_name, pod,
@@ -358,6 +359,7 @@ fn add_endpoint(patch: &mut Patch<'_>, pod: PodView<'_>, container_endpoint: boo
             if container_endpoint
                 && own.is_none_or(|own| *own == endpoint)
                 && !CONTAINER_VARIABLES.iter().any(|name| variable(container, name).is_some())
+                && !has_volume_over_authorization(container)
             {
                 for variable in containers::container_endpoint_variables() {
                     patch.append(&env, to_json(&variable))?;
@@ -376,6 +378,17 @@ const CONTAINER_VARIABLES: [&str; 4] = [
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
 ];
+
+/// Whether a volume of the container's own lies where the file that opens that endpoint would be, or over it: the runtime can make no
+/// folder in a read-only one, and the container would not start. In most images `/var/run` leads to `/run`.
+fn has_volume_over_authorization(container: &Value) -> bool {
+    let folder = Path::new(pod::AUTHORIZATION_MOUNT_PATH);
+    let linked =
+        folder.strip_prefix("/var").map_or_else(|_| folder.to_owned(), |rest| Path::new("/").join(rest));
+    let mounts = container.get("volumeMounts").and_then(Value::as_array).into_iter().flatten();
+    let mut paths = mounts.filter_map(|mount| Some(Path::new("/").join(mount.get("mountPath")?.as_str()?)));
+    paths.any(|path| folder.starts_with(&path) || linked.starts_with(&path))
+}
 
 fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a Value> {
     container.get("env")?.as_array()?.iter().find(|variable| is_named(variable, name))

@@ -248,3 +248,38 @@ fn untouched_part(field: &Value) -> Value {
     }
     field
 }
+
+/// The runtime would have to make a folder in it, which a read-only volume does not let it.
+#[test]
+fn where_a_volume_lies_over_the_file_of_the_container_endpoint_a_container_is_told_of_imds_alone() {
+    let told = |mount_path: &str| {
+        let mut pod = fixture("pod-bare");
+        pod["spec"]["volumes"] = json!([{"name": "own", "emptyDir": {}}]);
+        pod["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "own", "mountPath": mount_path}]);
+        let injected = injected(&settings(Sidecar::Native, "endpoint"), &pod);
+        let container = injected["spec"]["containers"][0].clone();
+        let names = |list: &str, key: &str| -> Vec<String> {
+            let items = container[list].as_array().unwrap();
+            items.iter().map(|item| item[key].as_str().unwrap().to_owned()).collect()
+        };
+        (names("env", "name"), names("volumeMounts", "mountPath"))
+    };
+    for over in [
+        "/",
+        "/var",
+        "/var/",
+        "/var/run",
+        "/run",
+        "/run/secrets",
+        "/var/run/secrets",
+        "var/run",
+        "/var/run/secrets/aws-imds-emulator-authorization",
+    ] {
+        let (variables, mounts) = told(over);
+        assert_eq!(variables, ["AWS_EC2_METADATA_SERVICE_ENDPOINT"], "{over}");
+        assert_eq!(mounts, [over], "nothing is mounted below {over}");
+    }
+    for beside in ["/srv", "/var/run/secrets/kubernetes.io/serviceaccount", "/var/lib", "/runtime"] {
+        assert_eq!(told(beside).0.len(), 3, "{beside}");
+    }
+}
