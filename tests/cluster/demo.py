@@ -6,7 +6,9 @@ from promises import check, wait_for
 NAMESPACE = "imds-test"
 # Namespaces that enforce a Pod Security Standard, by its name.
 ENFORCING = {"baseline": "imds-test-baseline", "restricted": "imds-test-restricted"}
-NAMESPACES = (NAMESPACE, *ENFORCING.values())
+# One with quotas, limits and an account as companies have them.
+FURNISHED = "imds-test-furnished"
+NAMESPACES = (NAMESPACE, *ENFORCING.values(), FURNISHED)
 # The role trusts the one and not the other.
 ACCOUNT, STRANGER = "my-sa", "stranger"
 BOTH_VERSIONS = frozenset(("v1", "v2"))

@@ -24,6 +24,7 @@ import chart
 import compatibility
 import disturbed
 import installed
+import namespaces
 import pod_sources
 import previous_release
 import running
@@ -37,7 +38,7 @@ from release import Release
 from sts_pod import StsPod
 
 STS_NAMESPACE = "imds-test-sts"
-PROMISES = Promises(chart.at_first, running.at_first, chart.tested, running.promise, disturbed.promise, pod_sources.promise,
+PROMISES = Promises(chart.at_first, running.at_first, chart.tested, running.promise, disturbed.promise, namespaces.promise, pod_sources.promise,
                     previous_release.promise, under_load.promise, chart.at_last)
 
 

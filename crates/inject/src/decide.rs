@@ -359,7 +359,7 @@ fn add_endpoint(patch: &mut Patch<'_>, pod: PodView<'_>, container_endpoint: boo
             if container_endpoint
                 && own.is_none_or(|own| *own == endpoint)
                 && !CONTAINER_VARIABLES.iter().any(|name| variable(container, name).is_some())
-                && !has_volume_over_authorization(container)
+                && !has_volume_over_authorization(pod, container)
             {
                 for variable in containers::container_endpoint_variables() {
                     patch.append(&env, to_json(&variable))?;
@@ -381,13 +381,30 @@ const CONTAINER_VARIABLES: [&str; 4] = [
 
 /// Whether a volume of the container's own lies where the file that opens that endpoint would be, or over it: the runtime can make no
 /// folder in a read-only one, and the container would not start. In most images `/var/run` leads to `/run`.
-fn has_volume_over_authorization(container: &Value) -> bool {
+fn has_volume_over_authorization(pod: PodView<'_>, container: &Value) -> bool {
     let folder = Path::new(pod::AUTHORIZATION_MOUNT_PATH);
     let linked =
         folder.strip_prefix("/var").map_or_else(|_| folder.to_owned(), |rest| Path::new("/").join(rest));
-    let mounts = container.get("volumeMounts").and_then(Value::as_array).into_iter().flatten();
-    let mut paths = mounts.filter_map(|mount| Some(Path::new("/").join(mount.get("mountPath")?.as_str()?)));
-    paths.any(|path| folder.starts_with(&path) || linked.starts_with(&path))
+    let is_over = |mount: &Value| {
+        let path = mount.get("mountPath").and_then(Value::as_str).map(|path| Path::new("/").join(path));
+        path.is_some_and(|path| {
+            folder == path
+                || !takes_mounts(pod, mount) && (folder.starts_with(&path) || linked.starts_with(&path))
+        })
+    };
+    container.get("volumeMounts").and_then(Value::as_array).into_iter().flatten().any(is_over)
+}
+
+/// Whether in this mount's volume the folders are made that other volumes are mounted at: in some by kubelet (source: Kubernetes, whoever
+/// calls `MakeNestedMountpoints`), in an `emptyDir` that can be written by the runtime.
+fn takes_mounts(pod: PodView<'_>, mount: &Value) -> bool {
+    const BY_KUBELET: [&str; 4] = ["configMap", "downwardAPI", "projected", "secret"];
+    let is_read_only = mount.get("readOnly").and_then(Value::as_bool).unwrap_or_default();
+    let volume = mount.get("name").and_then(Value::as_str).and_then(|name| pod.volume(name));
+    volume.is_some_and(|volume| {
+        let is = |kind: &str| volume.get(kind).is_some();
+        BY_KUBELET.into_iter().any(is) || is("emptyDir") && !is_read_only
+    })
 }
 
 fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a Value> {

@@ -188,7 +188,11 @@ impl<'a> PodView<'a> {
     }
 
     pub(crate) fn has_volume(self, name: &str) -> bool {
-        self.named(VOLUMES, name).is_some()
+        self.volume(name).is_some()
+    }
+
+    pub(crate) fn volume(self, name: &str) -> Option<&'a Value> {
+        self.named(VOLUMES, name)
     }
 
     fn all_containers(self) -> impl Iterator<Item = &'a Value> {
