@@ -31,6 +31,10 @@ impl Case {
         self.said.as_ref().map(|said| said.cause)
     }
 
+    fn names_both_roles(&self) -> bool {
+        self.cause().is_some_and(Cause::names_both_roles)
+    }
+
     fn message(&self) -> &str {
         self.said.as_ref().map_or("", |said| said.message.as_str())
     }
@@ -65,7 +69,7 @@ impl Case {
         if self.of_pod {
             let named = match at {
                 Some(at) => at.role.clone(),
-                None if self.cause() == Some(Cause::NotTrustedByRole) => resource(self.message())?,
+                None if self.names_both_roles() => resource(self.message())?,
                 None => return None,
             };
             let index = hops.iter().position(|hop| hop.role_arn == named)?;
@@ -80,7 +84,7 @@ impl Case {
             return Some((caller(self.message())?, Hop { role_arn: at.role.clone(), external_id: None }));
         }
         // Of the message alone.
-        (self.cause() == Some(Cause::NotTrustedByRole)).then(|| {
+        self.names_both_roles().then(|| {
             Some((caller(self.message())?, Hop { role_arn: resource(self.message())?, external_id: None }))
         })?
     }

@@ -6,6 +6,8 @@
 
 use imds_sts::{FailureKind, Remedy};
 
+use crate::facts::refusal;
+
 /// What a failure counts as: the log's `reason` and the metric's `outcome`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
@@ -16,12 +18,14 @@ pub(crate) enum Reason {
     ShortAnswer,
     /// What STS gave had ended.
     ExpiredAnswer,
+    /// It is no failure of an exchange with STS: no log and no metric has it.
+    Elsewhere,
 }
 
 impl Reason {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let of_sts = FailureKind::ALL.iter().map(|kind| Self::Sts(*kind));
-        of_sts.chain([Self::TokenFile, Self::ShortAnswer, Self::ExpiredAnswer])
+        of_sts.chain([Self::TokenFile, Self::ShortAnswer, Self::ExpiredAnswer, Self::Elsewhere])
     }
 
     pub(crate) fn from_word(word: &str) -> Option<Self> {
@@ -34,14 +38,17 @@ impl Reason {
             Self::TokenFile => "token_file",
             Self::ShortAnswer => "short_answer",
             Self::ExpiredAnswer => "expired_answer",
+            Self::Elsewhere => "elsewhere",
         }
     }
 
-    fn remedy(self) -> Remedy {
+    /// What the emulator does about it, if it has to do with it.
+    fn remedy(self) -> Option<Remedy> {
         match self {
-            Self::Sts(kind) => kind.remedy(),
-            Self::TokenFile => Remedy::RereadToken,
-            Self::ShortAnswer | Self::ExpiredAnswer => Remedy::Retry,
+            Self::Sts(kind) => Some(kind.remedy()),
+            Self::TokenFile => Some(Remedy::RereadToken),
+            Self::ShortAnswer | Self::ExpiredAnswer => Some(Remedy::Retry),
+            Self::Elsewhere => None,
         }
     }
 }
@@ -81,7 +88,7 @@ macro_rules! causes {
                 match self { $(Self::$cause => $reason,)+ }
             }
 
-            /// What is in STS's code or message where it is this one; nothing: whatever else there is of this reason.
+            /// What is in STS's code or message where it is this one, in whatever case; nothing: whatever else there is of this reason.
             pub(crate) fn said(self) -> &'static [&'static str] {
                 match self { $(Self::$cause => $said,)+ }
             }
@@ -113,20 +120,20 @@ causes! {
         "Have the organization's administrators allow it for this role; nothing in the account itself can."
         "aws organizations list-policies-for-target for the account and each unit above it."
     PermissionsBoundary = "permissions_boundary", Sts(Denied), &["permissions boundary"];
-        "The permissions boundary of the role before does not allow it to assume this one."
-        "A boundary bounds what a role's own policies can give: sts:AssumeRole has to be in both."
-        "Add sts:AssumeRole on this role to the boundary of the role before."
-        "aws iam get-role for the role before: PermissionsBoundary."
+        "The permissions boundary of the caller does not allow it. In a chain the caller is the role before; a token has no boundary."
+        "A boundary bounds what a role's own policies can give: the action has to be in both."
+        "Add the action that the message names, on this role, to the caller's boundary."
+        "aws iam get-role for the caller: PermissionsBoundary."
     SessionPolicy = "session_policy", Sts(Denied), &["session policy"];
         "A session policy does not allow it. The emulator sends none."
         "Something between the Pod and STS adds it to the request; or the message is of another program."
         "Find who sets the policy of the session, and allow the action there."
         "CloudTrail's event of the first role: requestParameters.policy."
     IdentityPolicy = "identity_policy", Sts(Denied), &["identity-based policy"];
-        "The role before has no permission to assume this one, or its policies deny it."
-        "Across accounts both are needed: this role's trust in the role before, and a policy of the role before that allows it."
-        "Give the role before a policy that allows sts:AssumeRole on this role."
-        "aws iam list-role-policies and list-attached-role-policies for the role before."
+        "The caller has no permission for it, or its policies deny it. In a chain the caller is the role before; a token has no policies."
+        "Across accounts both are needed: this role's trust in the caller, and a policy of the caller that allows the action."
+        "Give the caller a policy that allows the action that the message names on this role."
+        "aws iam list-role-policies and list-attached-role-policies for the caller."
     TagSession = "tag_session", Sts(Denied), &["sts:TagSession"];
         "Session tags came with the request, and the role's trust policy does not allow sts:TagSession. The emulator sends none."
         "The token has tags of its identity provider in it (the claim https://aws.amazon.com/tags), or something between the Pod and STS adds some."
@@ -263,6 +270,11 @@ causes! {
         "No DNS for the Pod (a NetworkPolicy without UDP and TCP 53), a region that does not exist, or a private hosted zone without the record."
         "Allow DNS; correct the region; or set AWS_ENDPOINT_URL_STS in settings.emulatorEnv."
         "kubectl debug with an image that has nslookup; the region in the emulator's line \"serving IMDS\"."
+    NoEndpoint = "no_endpoint", Sts(Connect), &["Could not connect to the endpoint URL", "EndpointConnectionError"];
+        "No connection to STS. botocore and the AWS CLI say the same where its name has no address."
+        "A region that does not exist, no DNS, a NetworkPolicy, a private subnet without NAT or VPC endpoint, or a firewall."
+        "Correct the region that is in the URL; allow DNS and TCP 443 to STS."
+        "nslookup of the URL's host, and curl -v to it, from a Pod of the same node."
     NoWay = "connect", Sts(Connect), &[];
         "No connection to STS, or it broke."
         "A NetworkPolicy, a private subnet without NAT or VPC endpoint, a firewall, or a proxy that is down."
@@ -273,14 +285,24 @@ causes! {
         "The proxy wants a user and password, or does not allow the host."
         "Allow sts.*.amazonaws.com:443 on the proxy, or put the credentials into HTTPS_PROXY (settings.emulatorEnv)."
         "The message has the proxy's status: 407 asks for a password, 403 is its rules."
-    CaShown = "ca_shown", Sts(Tls), &["is a CA certificate", "CaUsedAsEndEntity"];
+    CaShown = "ca_shown", Sts(Tls), &["its certificate is a CA certificate", "CaUsedAsEndEntity"];
         "The server that answers for STS shows the certificate of a CA as its own."
         "A stand-in for STS whose certificate was made like that of a CA, as openssl req -x509 makes it by itself."
         "Sign a certificate for the server with that CA, and give the emulator the CA's (AWS_CA_BUNDLE)."
         "openssl x509 -in FILE -noout -ext basicConstraints says CA:TRUE."
+    OtherName = "tls_name", Sts(Tls), &["not valid for name", "certificate is valid for", "valid for any names", "altname", "alternative certificate subject name", "hostname mismatch", "subject alternative", "does not match target host", "doesn't match", "doesn't match any of", "NotValidForName"];
+        "The server that answers for STS has a certificate for another name: it is another server, or its certificate lacks this name."
+        "A name server or a proxy that leads elsewhere, a private endpoint that is asked by another name, or AWS_ENDPOINT_URL_STS with a name that is not in the certificate."
+        "Ask by a name that is in the certificate, or put the name into it. Another CA does not help."
+        "openssl s_client -connect HOST:443 </dev/null | openssl x509 -noout -ext subjectAltName from a Pod shows its names."
+    OtherTime = "tls_time", Sts(Tls), &["certificate expired", "has expired", "cert_has_expired", "not yet valid", "not valid yet", "CertificateExpired", "CertificateNotYetValid"];
+        "The certificate of the server that answers for STS is not valid now: it has expired, or it is not valid yet."
+        "The clock of the Pod's node is off, or nobody renewed the certificate of the proxy or the private endpoint. AWS renews its own."
+        "Synchronise the node's clock, or renew the certificate. Another CA does not help."
+        "date --utc on the node; openssl s_client -connect HOST:443 </dev/null | openssl x509 -noout -dates."
     NoTls = "tls", Sts(Tls), &[];
-        "The server that answers for STS is not trusted: its certificate is of a CA that the emulator does not know, or for another name."
-        "A proxy that opens TLS with a CA of your own; a private endpoint; a name server that leads to another host; a clock that is far off."
+        "No TLS with the server that answers for STS: its certificate is of a CA that is not known here, or the two don't agree on a protocol."
+        "A proxy that opens TLS with a CA of your own; a private endpoint; a name server that leads to another host; a server that speaks no TLS on that port."
         "Give the emulator the CA: an image with the file, and AWS_CA_BUNDLE in settings.emulatorEnv."
         "openssl s_client -connect HOST:443 -showcerts from a Pod shows who signed."
     NoTrustFile = "trust", Sts(Trust), &[];
@@ -293,6 +315,58 @@ causes! {
         "A firewall that drops packets without a word, a slow proxy, or a disturbance of STS."
         "As for a connection that fails: allow TCP 443 to STS."
         "The message says how far it came: connecting, TLS, or the answer."
+
+    // Not of STS: explain/whose.rs.
+    LimitRange = "limit_range", Reason::Elsewhere, &refusal::LIMIT_RANGE;
+        "The namespace's LimitRange refuses the Pod, with the injected containers or without."
+        "A container asks for less than its minimum, for more than its maximum, or in another ratio. The injected ones ask for 5m and 16Mi, with limits of 32Mi and, where all others have one, 100m."
+        "Say by the annotations cpu-request, cpu-limit, memory-request and memory-limit what the injected containers ask for; for all Pods by settings.resources."
+        "kubectl describe limitrange in the namespace; docs/annotations.md, \"Resources\"."
+    Quota = "quota", Reason::Elsewhere, &refusal::QUOTA;
+        "The namespace's ResourceQuota refuses the Pod: it is used up, or it asks for something that a container does not say."
+        "The injected containers count too: 5m and 16Mi each, with limits of 32Mi and, where all others have one, 100m. An amount that a container of the Pod's own lacks, ours lack too."
+        "Raise the quota; or say by the annotations cpu-request, cpu-limit, memory-request and memory-limit what the injected containers ask for."
+        "kubectl describe resourcequota in the namespace; docs/annotations.md, \"Resources\"."
+    PodSecurity = "pod_security", Reason::Elsewhere, &refusal::POD_SECURITY;
+        "The namespace enforces a Pod Security Standard that the Pod does not keep."
+        "With the interceptions redirect and address an init container needs NET_ADMIN, which Baseline and Restricted refuse."
+        "Set the annotation interception to endpoint; or let the injection pass by a policy (docs/security.md, \"Exemptions\")."
+        "kubectl get namespace --show-labels; the message names the containers and what they may not have."
+    AdmissionPolicy = "admission_policy", Reason::Elsewhere, &["ValidatingAdmissionPolicy", "denied the request"];
+        "A policy or a webhook of the cluster refuses the object. Where its words begin with aws-imds-emulator, it is this one's webhook."
+        "The message says what it does not let pass: an image, a right, a field of a container; or what is wrong with an annotation."
+        "Do as the message says; or have the policy let the injected containers pass (docs/security.md)."
+        "kubectl get validatingadmissionpolicies,validatingwebhookconfigurations,mutatingwebhookconfigurations; docs/annotations.md, \"What is refused\"."
+    NoRegion = "no_region", Reason::Elsewhere, &["missing region", "missingregion", "specify a region", "find a region", "region is missing", "invalidregion", "region is required", "noregionerror", "match a supported format", "invalid endpoint: http", "region must be", "no region was found", "no regionendpoint"];
+        "The app's SDK knows no region, or one that none can be. Credentials are another matter."
+        "Nothing in the container names it: AWS_REGION, AWS_DEFAULT_REGION or a profile. IMDS tells it only with metadata: extended and a region."
+        "Set AWS_REGION in the app's container; or the annotations metadata: extended and region, for SDKs that ask IMDS."
+        "kubectl exec POD -- env; docs/annotations.md, \"metadata\"."
+    Imds = "imds", Reason::Elsewhere, &["169.254.169.254", "fd00:ec2::254", "127.0.0.1:1338", "[::1]:1338", "localhost:1338", "imds", "instance metadata", "instance-metadata", "instancemetadata", "ec2metadata", "ec2 metadata", "ec2rolerequesterror", "ec2 role", "ec2 instance role", "latest/meta-data", "latest/api/token", "metadata service", "container credentials", "containermetadata"];
+        "The app asks IMDS, and gets no answer or another one than it needs. STS has no part in it."
+        "The Pod is not injected; its interception is endpoint and the client does not read the variables; http-tokens is required and the client knows IMDSv1 alone (401); or the emulator has no credentials yet (503)."
+        "kubectl imds check POD says which of these it is, and what mends it."
+        "kubectl logs POD -c aws-imds-emulator; docs/troubleshooting.md; docs/clients.md for what the client knows."
+    NoCredentials = "no_credentials", Reason::Elsewhere, &["unable to locate credentials", "nocredentialsexception", "nocredentialproviders", "no valid providers in chain", "nocredentialserror", "credentialsprovidererror", "could not load credentials", "unable to load credentials", "unable to load aws credentials", "unable to find credentials", "missing credentials", "no valid credential sources", "failed to refresh cached credentials", "get credentials:", "no providers in chain", "credentialsnotloaded", "no credentials", "could not find credentials", "unable to sign request without credentials", "unable to get iam security credentials", "partial credentials found"];
+        "The app's SDK found credentials nowhere: not in the environment, not in a file, and not at IMDS."
+        "The Pod is not injected, the SDK was told not to ask IMDS (AWS_EC2_METADATA_DISABLED), its interception is endpoint and the client does not read the variables, or the emulator has no credentials."
+        "kubectl imds check POD says which of these it is, and what mends it."
+        "kubectl logs POD -c aws-imds-emulator; kubectl exec POD -- env; docs/troubleshooting.md."
+    StaleCredentials = "stale_credentials", Reason::Elsewhere, &["the provided token has expired", "token included in the request is expired", "expiredtoken:", "expiredtoken)", "expiredtoken<", "invalidaccesskeyid", "unrecognizedclient"];
+        "AWS takes the app's request, and not the credentials that it carries: they have ended, or they are no role's."
+        "The app keeps credentials beyond their Expiration, or others come first in its SDK's chain: AWS_ACCESS_KEY_ID, a profile, a token file of its own."
+        "Take the other credentials away; have the app ask its SDK for credentials at each request, which keeps them fresh."
+        "aws sts get-caller-identity in the app's container; kubectl imds check POD tells of variables that come first."
+    RolePermissions = "role_permissions", Reason::Elsewhere, &["is not authorized to perform"];
+        "The credentials work. The role that they are of may not do this."
+        "No policy of the role allows the action on this resource, or one denies it: the kind of policy stands behind \"because\" or \"explicit deny\" in the message."
+        "Give the role a policy that allows the action on the resource that the message names."
+        "aws iam list-role-policies and list-attached-role-policies for the role; aws sts get-caller-identity in the app's container says whose credentials these are."
+    Elsewhere = "elsewhere", Reason::Elsewhere, &[];
+        "This is about another host or another service than STS, so nothing here explains it."
+        "The text names where it was going. A host of your own in AWS_ENDPOINT_URL_STS would count as STS: then read what the emulator's log says of it."
+        "Look after that host or service, and the way to it."
+        "kubectl imds check POD, if it is about a Pod's credentials all the same."
 
     // On our side.
     TokenUnreadable = "token_file", Reason::TokenFile, &[];
@@ -313,7 +387,8 @@ causes! {
 }
 
 /// What the emulator does until it is mended. The waits are those of its schedule.
-fn meanwhile(remedy: Remedy) -> &'static str {
+fn meanwhile(remedy: Option<Remedy>) -> &'static str {
+    let Some(remedy) = remedy else { return "The emulator has no part in this, and goes on." };
     match remedy {
         Remedy::Retry => {
             "The emulator tries again, every 30 seconds at most; credentials that are there are served to their end."
@@ -334,7 +409,27 @@ impl Cause {
     /// Whether a trust policy has to do with it.
     pub(crate) fn is_about_trust(self) -> bool {
         matches!(self.reason(), Reason::Sts(Denied | InvalidToken | ExpiredToken | RejectedClaim))
-            && !matches!(self, Self::SignatureRefused | Self::KeysRefused | Self::NotAToken)
+            && !matches!(
+                self,
+                Self::EndpointPolicy
+                    | Self::OrganizationPolicy
+                    | Self::PermissionsBoundary
+                    | Self::SessionPolicy
+                    | Self::IdentityPolicy
+                    | Self::SignatureRefused
+                    | Self::KeysRefused
+                    | Self::NotAToken
+            )
+    }
+
+    /// Whether STS names a caller and what it asked for, which are two roles of a chain.
+    pub(crate) fn names_both_roles(self) -> bool {
+        matches!(self, Self::NotTrustedByRole | Self::IdentityPolicy | Self::TagSession)
+    }
+
+    /// Whether the role before may lack a permission.
+    pub(crate) fn is_about_permission(self) -> bool {
+        matches!(self, Self::NotTrustedByRole | Self::IdentityPolicy)
     }
 
     /// Whether what mends it names the issuer: a provider, or a trust policy.
@@ -369,7 +464,8 @@ impl Cause {
     /// By what it counts as, and by STS's code and message.
     pub(crate) fn of(reason: Reason, said: &str) -> Self {
         let of_reason = |cause: &&Self| cause.reason() == reason;
-        let has = |cause: &&Self| cause.said().iter().any(|part| said.contains(part));
+        let said = said.to_ascii_lowercase();
+        let has = |cause: &&Self| cause.said().iter().any(|part| said.contains(&part.to_ascii_lowercase()));
         let rest = |cause: &&Self| cause.said().is_empty();
         let mut known = Self::ALL.iter().filter(of_reason);
         let named = known.clone().find(has).or_else(|| known.find(rest));

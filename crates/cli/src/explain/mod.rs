@@ -1,6 +1,6 @@
 //! `explain`: why STS refuses, in a person's words, and the trust policy that it would take.
 //!
-//! [`said`] reads what STS said, [`cause`] is the table of what it means, [`case`] puts together what
+//! [`said`] reads what STS said, [`whose`] tells other errors from STS's, [`cause`] is the table of what it means, [`case`] puts together what
 //! is known; [`suspects`] and [`policy`] say what is wrong and what is right, [`report`] prints. All of them are pure. No token and no
 //! signature is ever printed: of a token its claims are read.
 
@@ -11,6 +11,7 @@ mod policy;
 mod report;
 mod said;
 mod suspects;
+mod whose;
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _};
@@ -71,11 +72,8 @@ pub(crate) fn explain(arguments: &ExplainArguments, output: &Output) -> anyhow::
         None => None,
     };
     if let Some(text) = text {
-        let unknown = || {
-            anyhow!(
-                "in this text there is no failure of STS that is known here; docs/explain.md lists what is"
-            )
-        };
+        let unknown =
+            || anyhow!("in this text there is no failure that is known here; docs/explain.md lists what is");
         case.said = Some(Said::read(&text).ok_or_else(unknown)?);
     }
     if role_arn.is_some() {

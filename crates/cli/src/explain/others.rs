@@ -3,17 +3,22 @@
 
 use imds_sts::FailureKind::{self, Connect, ProxyDenied, Resolve, Timeout, Tls};
 
-/// Parts of what they say, in lower case, by what is wrong. What is more special comes first: a look-up that took too long is no
-/// slow STS, and a handshake that did is no certificate.
-const WORDS: [(FailureKind, &[&str]); 5] = [
+/// Parts of what they say, in lower case, by what is wrong, each at the beginning of a word. What is more special comes first: a look-up
+/// that took too long is no slow STS, a certificate that was refused late is no slow server, and a handshake that took too long is no
+/// certificate.
+const WORDS: [(FailureKind, &[&str]); 7] = [
     (
         ProxyDenied,
         &[
-            "code for connect: 4",            // Envoy and others
-            "from proxy after connect",       // curl
-            "tunnel connection failed: 4",    // Python's http.client
-            "proxy authentication required",  // Go tells the status's text alone
+            "code for connect: ",            // Envoy and others
+            "from proxy after connect",      // curl before 8
+            "connect tunnel failed",         // curl
+            "tunnel connection failed: ",    // Python's http.client
+            "proxy authentication required", // Go tells the status's text alone
+            "proxy authorization required",
             "unable to tunnel through proxy", // Java: "… Proxy returns "HTTP/1.1 407 …""
+            "tunneling socket could not be established",
+            "when http tunneling", // undici: "Proxy response (403) !== 200 …"
             "proxy connection ended before receiving connect response",
             "unsuccessful tunnel", // hyper-util
         ],
@@ -31,6 +36,8 @@ const WORDS: [(FailureKind, &[&str]); 5] = [
             "getaddrinfo",           // Node.js and Python
             "enotfound",
             "eai_again",
+            "eservfail",
+            "querya ",             // Node.js' resolver: "queryA ETIMEOUT"
             "nameresolutionerror", // urllib3
             "failed to resolve",
             "unknownhostexception", // Java
@@ -40,6 +47,38 @@ const WORDS: [(FailureKind, &[&str]); 5] = [
             "inaccessible host",
             "dns error", // Rust, hyper-util
             "failed to lookup address",
+            "name resolution failed", // .NET
+        ],
+    ),
+    (
+        Tls,
+        &[
+            "x509:",                     // Go
+            "certificate verify failed", // OpenSSL: Python, Ruby, curl
+            "certificate_verify_failed",
+            "ssl certificate problem", // curl
+            "ssl: no alternative certificate subject name",
+            "ssl: certificate subject name",
+            "unable to get local issuer certificate",
+            "unable_to_get_issuer_cert", // Node.js
+            "unable to verify the first certificate",
+            "unable_to_verify_leaf_signature",
+            "altnames", // Node.js: "Hostname/IP does not match certificate's altnames"
+            "err_tls_",
+            "hostname mismatch", // Python
+            "no subject alternative",
+            "self_signed_cert",
+            "self signed certificate",
+            "self-signed certificate",
+            "cert_has_expired",
+            "certificate has expired",
+            "certificate expired",
+            "certificate is not yet valid",
+            "pkix path",                // Java
+            "invalid peer certificate", // rustls
+            "unknownissuer",
+            "remote certificate is invalid", // .NET
+            "ssl peer certificate",          // libcurl: SDK for C++
         ],
     ),
     (
@@ -47,45 +86,51 @@ const WORDS: [(FailureKind, &[&str]); 5] = [
         &[
             "i/o timeout",
             "deadline exceeded", // Go's contexts
+            "deadline has elapsed",
             "handshake timeout",
-            "timed out", // Python, Java, curl, Rust
+            "ssl connection timeout", // curl
+            "timed out",              // Python, Java, curl, Rust
             "connecttimeout",
+            "connect_timeout", // undici: UND_ERR_CONNECT_TIMEOUT
+            "headers_timeout",
             "readtimeout",
             "connect timeout",
             "read timeout",
             "timeouterror",
+            "aborted due to timeout",
             "sockettimeoutexception",
             "etimedout",
+            "esockettimedout",
             "client.timeout",
+            "httpclient.timeout",  // .NET
+            "timeout was reached", // libcurl
             "timeout awaiting",
+            "client execution did not complete before", // SDK for Java
+            "acquire operation took longer",
+        ],
+    ),
+    (
+        Connect,
+        &[
+            "remote host terminated the handshake", // Java
+            "remote host closed connection",
+            "client network socket disconnected", // Node.js
         ],
     ),
     (
         Tls,
         &[
-            "x509:", // Go
             "tls: ",
-            "certificate verify failed", // OpenSSL: Python, Ruby, curl
-            "certificate_verify_failed",
-            "ssl certificate problem", // curl
-            "unable to get local issuer certificate",
-            "unable_to_get_issuer_cert", // Node.js
-            "unable_to_verify_leaf_signature",
-            "self_signed_cert",
-            "self signed certificate",
-            "self-signed certificate",
-            "cert_has_expired",
-            "certificate has expired",
-            "err_tls_",
-            "pkix path", // Java
             "sslhandshakeexception",
             "sslpeerunverifiedexception",
-            "invalid peer certificate", // rustls
-            "unknownissuer",
+            "unsupported or unrecognized ssl message", // Java
+            "received fatal alert",
+            "corrupt message", // rustls
             "handshake failure",
             "handshake_failure",
             "handshake failed",
             "wrong version number",
+            "eof occurred in violation of protocol", // Python
             "sslerror",
             "ssl: ",
             "ssl_error",
@@ -100,19 +145,32 @@ const WORDS: [(FailureKind, &[&str]); 5] = [
             "econnreset",
             "connection aborted",
             "connection was closed",
+            "connection closed",
             "connectionclosederror", // botocore
             "remote end closed connection",
+            "failed to respond", // Apache HttpClient
+            "nohttpresponseexception",
             "socket hang up", // Node.js
+            "fetch failed",
+            "epipe",
             "broken pipe",
             "unexpected eof",
+            ": eof", // Go
+            "close_notify",
+            "empty reply from server", // curl
+            "couldn't connect to server",
             "no route to host",
             "ehostunreach",
             "network is unreachable",
             "enetunreach",
+            "connect: operation not permitted", // Go, with a NetworkPolicy of eBPF
+            "connect: permission denied",
+            "eperm",
             "could not connect to the endpoint", // botocore
             "endpointconnectionerror",
             "proxyconnectionerror",
             "cannot connect to proxy",
+            "could not connect to proxy",
             "proxyconnect tcp",  // Go
             "failed to connect", // curl
             "tcp connect error", // Rust
@@ -120,6 +178,7 @@ const WORDS: [(FailureKind, &[&str]); 5] = [
             "error sending request",
             "unable to execute http request", // SDK for Java, before its cause
             "unable to connect",
+            "unable to complete request", // SDK for C++
         ],
     ),
 ];
@@ -127,8 +186,31 @@ const WORDS: [(FailureKind, &[&str]); 5] = [
 /// What their words mean; `None` where none of them stands in the text.
 pub(super) fn kind(text: &str) -> Option<FailureKind> {
     let text = text.to_ascii_lowercase();
-    let stands = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
-    WORDS.iter().find(|(_, parts)| stands(parts)).map(|(kind, _)| *kind)
+    let (kind, _) = WORDS.iter().find(|(_, parts)| has_any(&text, parts))?;
+    Some(if *kind == ProxyDenied && is_failed(&text) { Connect } else { *kind })
+}
+
+/// Whether the proxy answered that it failed (5xx), as far as its words have a status.
+fn is_failed(text: &str) -> bool {
+    let statuses = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.len() == 3);
+    let mut statuses = statuses
+        .filter(|word| word.bytes().all(|b| b.is_ascii_digit()))
+        .filter_map(|word| word.bytes().next());
+    statuses.find(|first| b"45".contains(first)) == Some(b'5')
+}
+
+/// Whether one of these parts stands in a text at the beginning of a word, whatever their case: `ENOTFOUND` is not in
+/// `FileNotFoundError`. The text is in lower case.
+pub(super) fn has_any(text: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| {
+        let part = part.to_ascii_lowercase();
+        let begins_inside = |at: usize| {
+            let before = text.get(..at).and_then(|before| before.bytes().last());
+            part.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && before.is_some_and(|b| b.is_ascii_alphanumeric())
+        };
+        text.match_indices(&part).any(|(at, _)| !begins_inside(at))
+    })
 }
 
 #[cfg(test)]

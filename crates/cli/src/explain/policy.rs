@@ -64,6 +64,14 @@ pub(super) fn statement(role: Option<&RoleArn>, trusted: &Trusted) -> Value {
     }
 }
 
+/// The same for a session with tags: `sts:TagSession` beside the action.
+pub(super) fn with_tags(mut statement: Value) -> Value {
+    if let Some(action) = statement.get_mut("Action") {
+        *action = json!([action.take(), "sts:TagSession"]);
+    }
+    statement
+}
+
 /// What the role before needs.
 pub(super) fn permission(hop: &Hop) -> Value {
     let statement = json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": hop.role_arn.as_str()});
@@ -138,7 +146,10 @@ pub(super) fn commands(case: &Case) -> Vec<String> {
             commands.extend(iam.create_role(name));
             commands
         }
-        Some(Cause::Refused) | None => iam.add_statement(name),
+        Some(Cause::IdentityPolicy) => {
+            case.hop().map(|(before, hop)| iam.give_permission(&before, &hop).into()).unwrap_or_default()
+        }
+        Some(Cause::Refused | Cause::TagSession) | None => iam.add_statement(name),
         Some(Cause::ExplicitDeny) => vec![iam.get_trust_policy(name)],
         Some(Cause::BadArn) => vec![iam.command(&format!("get-role --role-name {name} --query Role.Arn"))],
         Some(_) => Vec::new(),

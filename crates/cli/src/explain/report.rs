@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::case::Case;
-use super::cause::Sense;
+use super::cause::{Cause, Sense};
 use super::policy::{self, ANY_ACCOUNT, ANY_AUDIENCE, ANY_ISSUER, ANY_ROLE, ANY_SUBJECT};
 use super::suspects::{Suspect, Verdict, suspects};
 use crate::arguments::ClusterArguments;
@@ -31,21 +31,20 @@ const PUBLISH_FIRST: &str = "AWS can't read the issuer, so no trust policy is pr
                              made. Publish the issuer first: docs/install.md, \"Publish the issuer\".";
 
 pub(super) fn report(case: &Case, heading: Option<&str>, now: SystemTime) -> Report {
+    let (why, hop) = (case.cause(), case.hop());
     let mut policies = Vec::new();
-    if let Some(trusted) =
-        case.trusted().filter(|_| case.cause().is_none_or(super::cause::Cause::is_about_trust))
-    {
-        let hop = case.hop();
+    if let Some(trusted) = case.trusted().filter(|_| why.is_none_or(Cause::is_about_trust)) {
         let role = hop.as_ref().map(|(_, hop)| &hop.role_arn).or(case.role());
         let name = role.map_or(ANY_ROLE, |role| role.as_str());
+        let statement = policy::statement(role, &trusted);
+        let is_tagged = why == Some(Cause::TagSession);
         policies.push((
             format!("The statement that the trust policy of {name} has to have (statement.json)"),
-            policy::statement(role, &trusted),
+            if is_tagged { policy::with_tags(statement) } else { statement },
         ));
-        if let Some((before, hop)) = hop {
-            policies
-                .push((format!("The permission of {before} (permission.json)"), policy::permission(&hop)));
-        }
+    }
+    if let Some((before, hop)) = hop.filter(|_| why.is_some_and(Cause::is_about_permission)) {
+        policies.push((format!("The permission of {before} (permission.json)"), policy::permission(&hop)));
     }
     let commands = policy::commands(case);
     let shown = || policies.iter().map(|(_, policy)| policy.to_string()).chain(commands.iter().cloned());
@@ -56,7 +55,7 @@ pub(super) fn report(case: &Case, heading: Option<&str>, now: SystemTime) -> Rep
     let mut notes = Vec::new();
     if case.issuer_is_private() {
         notes.push(PUBLISH_FIRST.to_owned());
-    } else if policies.is_empty() && case.cause().is_none_or(super::cause::Cause::is_about_trust) {
+    } else if policies.is_empty() && why.is_none_or(Cause::is_about_trust) {
         notes.push(
             "With a POD or a --token-file the statement for the trust policy is printed, too.".to_owned(),
         );

@@ -6,7 +6,7 @@ use imds_sts::{FailureKind, error_body};
 use serde_json::Value;
 
 use super::cause::{Cause, Reason};
-use super::others;
+use super::{others, whose};
 use crate::facts::emulator::{CANNOT, LAST_FAILURE};
 
 /// The most that is read.
@@ -85,14 +85,20 @@ impl Said {
 
     fn plain(text: &str) -> Option<Self> {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let reason = Reason::from_word(&text).or_else(|| reason(&text))?;
-        Some(Self::new(reason, &text))
+        let known = Reason::from_word(&text).or_else(|| own(&text));
+        if let Some(cause) = whose::elsewhere(&text).filter(|_| known.is_none()) {
+            return Some(Self::with(cause, &text));
+        }
+        Some(Self::new(known.or_else(|| reason(&text))?, &text))
     }
 
     fn new(reason: Reason, message: &str) -> Self {
+        Self::with(Cause::of(reason, message), message)
+    }
+
+    fn with(cause: Cause, message: &str) -> Self {
         let message = without_tokens(message);
-        let cause = Cause::of(reason, &message);
-        Self { reason, cause, at: at(&message), message, shown: Shown::default() }
+        Self { reason: cause.reason(), cause, at: at(&message), message, shown: Shown::default() }
     }
 }
 
@@ -116,46 +122,68 @@ fn at(message: &str) -> Option<At> {
     Some(At { number: number.parse().ok()?, of: of.parse().ok()?, role: role.parse().ok()? })
 }
 
-/// By a code of STS that stands in it, by the words of a message that has but one meaning, by the emulator's own words, or by those of
-/// other programs.
+/// By a code of STS that stands in it, by the words of a message that has but one meaning, or by those of other programs.
 fn reason(text: &str) -> Option<Reason> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let coded = words.clone().find_map(FailureKind::of_code);
     // Of requests that are signed: no kind of their own.
     let signed = ["SignatureDoesNotMatch", "RequestExpired", "InvalidClientTokenId"];
     let by_sign = words.clone().any(|word| signed.contains(&word)).then_some(FailureKind::Denied);
-    // The first cause that has words of its own for it.
+    // The first cause of STS's that has words of its own for it.
     let named = || {
-        let all = Cause::ALL.iter().filter(|cause| cause.said().iter().any(|part| text.contains(part)));
-        all.map(|cause| cause.reason()).next()
+        let mut all = Cause::ALL.iter().filter(|cause| cause.reason() != Reason::Elsewhere);
+        all.find(|cause| cause.said().iter().any(|part| text.contains(part))).map(|cause| cause.reason())
     };
-    let own = || OWN_WORDS.iter().find(|(part, _)| text.contains(part)).map(|(_, reason)| *reason);
     let of_others = || others::kind(text).map(Reason::Sts);
-    coded
-        .or(by_sign)
-        .map(Reason::Sts)
-        .or_else(named)
-        .or_else(own)
-        .or_else(of_others)
-        .or_else(|| by_status(text))
+    coded.or(by_sign).map(Reason::Sts).or_else(named).or_else(of_others).or_else(|| by_status(text))
 }
 
-/// What the emulator itself says, and what it means; those that are part of others come after them. Sources: `crates/sts`
-/// (`client.rs`, `response.rs`, `tls.rs`), `crates/emulator` (`exchange.rs`, `refresh.rs`); a test looks for the words there.
-const OWN_WORDS: [(&str, Reason); 12] = [
+/// By the emulator's own words. Sources: `crates/sts` (`client.rs`, `response.rs`, `tls.rs`), `crates/emulator` (`exchange.rs`,
+/// `refresh.rs`); a test looks for the words there.
+fn own(text: &str) -> Option<Reason> {
+    on_the_way(text)
+        .map(Reason::Sts)
+        .or_else(|| OWN_WORDS.iter().find(|(part, _)| text.contains(part)).map(|(_, reason)| *reason))
+}
+
+const OWN_WORDS: [(&str, Reason); 7] = [
     ("can't use the token file", Reason::TokenFile),
     ("credentials that end before those that are served", Reason::ShortAnswer),
     ("credentials that have already expired", Reason::ExpiredAnswer),
-    ("the CA bundle", Reason::Sts(FailureKind::Trust)),
-    ("could not set up TLS", Reason::Sts(FailureKind::Tls)),
-    ("it answered 4", Reason::Sts(FailureKind::ProxyDenied)),
-    (" within ", Reason::Sts(FailureKind::Timeout)),
-    ("failed to lookup address", Reason::Sts(FailureKind::Resolve)),
-    ("the name has no address", Reason::Sts(FailureKind::Resolve)),
-    ("could not connect to", Reason::Sts(FailureKind::Connect)),
-    ("could not get through", Reason::Sts(FailureKind::Connect)),
+    ("can't read the CA bundle ", Reason::Sts(FailureKind::Trust)),
+    ("the CA bundle ", Reason::Sts(FailureKind::Trust)),
+    ("can't set up TLS: ", Reason::Sts(FailureKind::Trust)),
     ("STS answered 200: but", Reason::Sts(FailureKind::UnusableAnswer)),
 ];
+
+/// `could not connect to HOST:PORT: …`, and the steps after that. Other programs say `could not connect to` too, of no such target.
+fn on_the_way(text: &str) -> Option<FailureKind> {
+    use FailureKind::{Connect, ProxyDenied, Resolve, Timeout, Tls};
+    let steps = [
+        ("could not connect to ", Connect),
+        ("could not get through ", Connect),
+        ("could not set up TLS with ", Tls),
+        ("could not ask ", Connect),
+    ];
+    let (step, kind, rest) =
+        steps.iter().find_map(|(step, kind)| Some((*step, *kind, text.split_once(step)?.1)))?;
+    let target = rest.split(' ').next().unwrap_or_default();
+    let has_port = target
+        .trim_end_matches(':')
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
+    if !(has_port || rest.starts_with("the proxy ") || rest.starts_with("http")) {
+        return None;
+    }
+    let has = |part| rest.contains(part);
+    Some(match kind {
+        _ if has(" within ") => Timeout,
+        Connect if has("failed to lookup address") || has("the name has no address") => Resolve,
+        Connect if step.contains("through") && has("it answered 4") => ProxyDenied,
+        Connect if step.contains("ask") => others::kind(rest).unwrap_or(Connect),
+        kind => kind,
+    })
+}
 
 /// `STS answered 503: …`, or an SDK's `status code: 503`.
 fn by_status(text: &str) -> Option<Reason> {
@@ -254,6 +282,18 @@ mod tests {
         }
     }
 
+    /// As programs print them: explanation and text; `-` where there is nothing to explain. Most were seen, some are of bug reports.
+    #[test]
+    fn an_error_of_another_program_is_explained_as_what_it_is() {
+        let wrong = include_str!("errors.tsv").lines().filter_map(|line| {
+            let (expected, text) = line.split_once('\t').unwrap();
+            let explained = cause(text).map_or("-", Cause::word);
+            (explained != expected).then(|| format!("{explained}, not {expected}: {text}"))
+        });
+        let wrong: Vec<_> = wrong.collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
     #[test]
     fn the_last_failure_of_a_log_counts_and_tells_of_the_token() {
         let line = |reason: &str, message: &str| {
@@ -309,6 +349,8 @@ mod tests {
             "credentials that have already expired",
             "the CA bundle",
             "set up TLS with",
+            "can't set up TLS: ",
+            "ask {}",
             "it answered {}",
             "within {}",
             "the name has no address",

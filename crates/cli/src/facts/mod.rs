@@ -10,6 +10,7 @@ pub(crate) mod issuer;
 pub(crate) mod log;
 pub(crate) mod object;
 pub(crate) mod owner;
+pub(crate) mod refusal;
 pub(crate) mod registration;
 pub(crate) mod samples;
 pub(crate) mod selector;

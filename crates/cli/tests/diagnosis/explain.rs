@@ -104,6 +104,40 @@ fn a_further_role_gets_a_trust_policy_and_a_permission() {
     assert_eq!(permission["Resource"], "arn:aws:iam::210987654321:role/first");
 }
 
+/// A policy of another kind is mended where it is, and session tags by one more action.
+#[test]
+fn what_is_printed_is_of_the_policy_that_refuses() {
+    let of_chain = |action: &str, because: &str| {
+        format!(
+            "AccessDenied: User: arn:aws:sts::123456789012:assumed-role/a/s is not authorized to perform: {action} on resource: {ROLE}{because}"
+        )
+    };
+    let explained = |refusal: &str| said(&["--token-file", "-", "--error", refusal], &token(|_| {}));
+    for policy in ["VPC endpoint policy", "service control policy", "permissions boundary", "session policy"]
+    {
+        let stdout = explained(&of_chain(
+            "sts:AssumeRole",
+            &format!(" because no {policy} allows the sts:AssumeRole action"),
+        ));
+        assert!(!stdout.contains("\"Effect\"") && !stdout.contains("aws iam update"), "{policy}: {stdout}");
+    }
+    let permission = explained(&of_chain(
+        "sts:AssumeRole",
+        " because no identity-based policy allows the sts:AssumeRole action",
+    ));
+    assert!(
+        permission.contains("(permission.json)") && permission.contains("put-role-policy --role-name a"),
+        "{permission}"
+    );
+    assert!(!permission.contains("(statement.json)"), "{permission}");
+    let tagged = explained(&of_chain("sts:TagSession", ""));
+    assert!(
+        tagged.contains("\"sts:AssumeRole\",\n    \"sts:TagSession\"")
+            && tagged.contains("update-assume-role-policy"),
+        "{tagged}"
+    );
+}
+
 #[test]
 fn a_pod_that_is_well_has_nothing_to_explain() {
     let run = Recording::pod().run(&["explain", "nginx", "-n", "imds-test"]);
@@ -170,7 +204,7 @@ fn no_token_is_ever_printed() {
 #[test]
 fn the_exit_code_tells_whether_there_was_an_explanation() {
     for (arguments, stdin, code, expected) in [
-        (["--error", "all is fine"].as_slice(), "", 1, "no failure of STS that is known here"),
+        (["--error", "all is fine"].as_slice(), "", 1, "no failure that is known here"),
         (&["--token-file", "-"], "no token", 1, "stdin holds no token"),
         (&["--token-file", "/nowhere"], "", 1, "cannot read /nowhere"),
         (&["web", "--token-file", "-"], "", 64, "cannot be used with"),

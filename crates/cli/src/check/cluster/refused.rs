@@ -11,6 +11,7 @@ use super::finding::ClusterFinding;
 use super::{Judge, Question, namespaces};
 use crate::facts::object::{names, text};
 use crate::facts::owner::{self, Commands};
+use crate::facts::refusal;
 use crate::facts::registration::WEBHOOK;
 use crate::kubectl::Kind;
 use crate::words::span;
@@ -118,22 +119,20 @@ fn is_of_injected(event: &Value, injected: &Workloads) -> bool {
     has(name) || name.rsplit_once('-').is_some_and(|(owner, _)| has(owner))
 }
 
-/// What helps against a refusal, by the words of Kubernetes (`plugin/pkg/admission/limitranger`, `resourcequota`, `podsecurity`).
+/// What helps against a refusal.
 fn remedy(said: &str) -> Commands {
     let has = |parts: &[&str]| parts.iter().any(|part| said.contains(part));
-    Commands::fixed(
-        if has(&["usage per Container", "usage per Pod", "ratio per Container", "ratio per Pod"]) {
-            "# the namespace's LimitRange: the annotations aws-imds-emulator-cpu-request, -cpu-limit, -memory-request and -memory-limit say what the injected containers ask for"
-        } else if has(&["exceeded quota", "failed quota"]) {
-            "# raise the namespace's ResourceQuota; the annotations aws-imds-emulator-cpu-request, -cpu-limit, -memory-request and -memory-limit say what the injected containers ask for"
-        } else if has(&["violates PodSecurity"]) {
-            "metadata:\n  annotations:\n    gkemulticloud.googleapis.com/aws-imds-emulator-interception: endpoint"
-        } else if has(&[WEBHOOK]) {
-            "# what is wrong with the webhook stands in the other lines; where nothing does, it was mended since"
-        } else {
-            "# who refuses stands in the message: have it let the injected containers pass (docs/security.md)"
-        },
-    )
+    Commands::fixed(if has(&refusal::LIMIT_RANGE) {
+        "# the namespace's LimitRange: the annotations aws-imds-emulator-cpu-request, -cpu-limit, -memory-request and -memory-limit say what the injected containers ask for"
+    } else if has(&refusal::QUOTA) {
+        "# raise the namespace's ResourceQuota; the annotations aws-imds-emulator-cpu-request, -cpu-limit, -memory-request and -memory-limit say what the injected containers ask for"
+    } else if has(&refusal::POD_SECURITY) {
+        "metadata:\n  annotations:\n    gkemulticloud.googleapis.com/aws-imds-emulator-interception: endpoint"
+    } else if has(&[WEBHOOK]) {
+        "# what is wrong with the webhook stands in the other lines; where nothing does, it was mended since"
+    } else {
+        "# who refuses stands in the message: have it let the injected containers pass (docs/security.md)"
+    })
 }
 
 fn lately(judge: &mut Judge<'_>, injected: &Workloads) {
