@@ -107,6 +107,8 @@ KNOWS_NEITHER = {"endpoint": False, "container": ()}
 SIGNS = {"kind": "s3", "expiry": False}
 IMDSV1_ONLY = "Speaks IMDSv1 only and knows neither variable."
 
+OF_GOOGLE = "Workload identity federation: signs a request for Google with the role's credentials."
+
 CLIENTS = (
     Client(
         "botocore (boto3)", python(VENV, "botocore_default.py"), of_pip(VENV, "botocore"),
@@ -163,6 +165,18 @@ CLIENTS = (
     Client(
         "AWS SDK for Ruby", words("/usr/bin/ruby", PROGRAMS / "ruby.rb"), of_debian("ruby-aws-sdk-core"), **KNOWS_NEITHER,
         note="Takes the endpoint variable's host and ignores its port."),
+    Client(
+        "google-auth for Python", python(VENVS / "google-auth", "google_auth.py"), of_pip(VENVS / "google-auth", "google-auth"),
+        expiry=False, **KNOWS_NEITHER, note=OF_GOOGLE),
+    Client(
+        "google-auth-library for Node.js", node("google-auth.mjs"), of_npm("google-auth-library"), expiry=False, **KNOWS_NEITHER,
+        note=OF_GOOGLE),
+    Client(
+        "polars (object_store)", python(VENVS / "polars", "polars_csv.py"), of_pip(VENVS / "polars", "polars"), endpoint=False, **SIGNS,
+        note="Of the variables it knows the container's. Where boto3 is installed polars takes its credentials."),
+    Client(
+        "DuckDB (aws, httpfs)", python(VENVS / "duckdb", "duckdb_s3.py"), of_pip(VENVS / "duckdb", "duckdb"), asks=V2 * 2, container=(),
+        **SIGNS, note="A secret with `PROVIDER credential_chain, CHAIN 'instance'`, by the AWS SDK for C++. Asks twice."),
     Client("s3cmd", script("s3cmd.sh"), of_debian("s3cmd"), **SIGNS, **KNOWS_NEITHER, note="Knows neither variable."),
     Client(
         "s3fs", script("s3fs.sh"), of_debian("s3fs"), asks=("role v1", "token", "document v2"), **SIGNS, **KNOWS_NEITHER,

@@ -25,13 +25,20 @@ class S3:
                 key = re.search(r"Credential=(\w+)/", self.headers.get("Authorization", ""))
                 if key and self.headers.get("x-amz-security-token"):
                     s3.keys.append(key[1])
-                body = BUCKETS if path == "/" else OBJECTS
-                self.send_response(200)
+                body = (BUCKETS if path == "/" else OBJECTS).encode()
+                part = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+                first, last = map(int, part.groups()) if part else (0, len(body))
+                self.send_response(206 if part else 200)
+                if part:
+                    self.send_header("Content-Range", f"bytes {first}-{min(last, len(body) - 1)}/{len(body)}")
+                part = body[first : last + 1]
                 self.send_header("Content-Type", "application/xml")
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(len(part)))
+                self.send_header("ETag", '"5d41402abc4b2a76b9719d911017c592"')
+                self.send_header("Last-Modified", "Wed, 01 Jan 2020 00:00:00 GMT")
                 self.end_headers()
                 if self.command == "GET":
-                    self.wfile.write(body.encode())
+                    self.wfile.write(part)
 
             do_HEAD = do_GET
 

@@ -29,15 +29,15 @@ def rows(client, version, seen):
         return judge.outcome(seen[interception, http_tokens][state])
 
     reaches = [REACHES[came_of(mode, "optional"), came_of(mode, "required")] for mode in INTERCEPTIONS]
-    in_endpoint = seen["endpoint", "optional"]["there"]["requests"]
-    there = "the same" if in_endpoint == seen["redirect", "optional"]["there"]["requests"] else ", ".join(what for what, _ in in_endpoint)
+    in_endpoint = judge.asked(seen["endpoint", "optional"]["there"])
+    there = "the same" if in_endpoint == judge.asked(seen["redirect", "optional"]["there"]) else ", ".join(what for what, _ in in_endpoint)
     reached = [key for key in seen if came_of(*key) == judge.WORKS]
 
     def always(state):
         """What came of it in this state in every Pod where the client works at all."""
         return " / ".join(sorted({came_of(*key, state) for key in reached}))
 
-    refusals = {len([status for _, status in seen[key]["not ready"]["requests"] if status == 503]) for key in reached}
+    refusals = {len([status for _, status in judge.asked(seen[key]["not ready"]) if status == 503]) for key in reached}
     times = "/".join(map(str, sorted(refusals)))
     process = "the same process" if client.kind == "program" else "the next run"
     return (

@@ -47,6 +47,8 @@ impl Tree {
         let zone = zone.as_deref().filter(|zone| region.is_some_and(|region| is_zone_of(region, zone)));
         let ipv4 = ipv4.map(|address| address.to_string());
         let known = [
+            // On EC2 this is the private name too.
+            ("meta-data/hostname", hostname.clone()),
             ("meta-data/iam/info", Some(iam_info(role, now))),
             ("meta-data/instance-id", uid.clone()),
             ("meta-data/local-hostname", hostname.clone()),
@@ -168,6 +170,7 @@ mod tests {
         let tree = tree(&facts());
         for (path, body) in [
             ("meta-data/instance-id", "0b6d4d1e-8f3a-4a53-9d3c-2f1e5a7c9b10"),
+            ("meta-data/hostname", "web-0"),
             ("meta-data/local-hostname", "web-0"),
             ("meta-data/local-ipv4", "10.1.2.3"),
             ("meta-data/placement/region", "eu-central-1"),
@@ -210,7 +213,7 @@ mod tests {
             ("", "dynamic\nmeta-data"),
             ("dynamic", "instance-identity/"),
             ("dynamic/instance-identity", "document"),
-            ("meta-data", "iam/\ninstance-id\nlocal-hostname\nlocal-ipv4\nplacement/"),
+            ("meta-data", "hostname\niam/\ninstance-id\nlocal-hostname\nlocal-ipv4\nplacement/"),
             ("meta-data/iam", "info\nsecurity-credentials/"),
             ("meta-data/placement", "availability-zone\nregion"),
             ("meta-data/instance-id/more", ""),

@@ -5,7 +5,7 @@ module.exports = async (read) => {
   for await (const _ of readline.createInterface({ input: process.stdin })) {
     try {
       const [key, expiry] = await read();
-      console.log(`${key} ${Math.floor(expiry.getTime() / 1000)}`);
+      console.log(`${key} ${expiry ? Math.floor(expiry.getTime() / 1000) : "-"}`);
     } catch (error) {
       console.log(`none ${error.name}: ${String(error.message).replace(/\s+/g, " ").slice(0, 300)}`);
     }
