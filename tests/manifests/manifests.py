@@ -289,7 +289,7 @@ def check_settings():
 FOREIGN_WORDS = {
     "NET_ADMIN", "context deadline exceeded", "create", "failed calling webhook \"inject.imds-emulator.internal\"",
     "Startup probe failed", "kubectl-imds inject", "no endpoints available for service", "read", "update", "violates PodSecurity", "waiting to start: PodInitializing",
-    "x509: certificate signed by unknown authority",
+    "x509: certificate signed by unknown authority", "Unable to retrieve AWS region", "KeyError: 'instanceType'", "failed quota",
 }
 
 
