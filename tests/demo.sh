@@ -58,10 +58,39 @@ client='[ -z "${AWS_EC2_METADATA_SERVICE_ENDPOINT+set}" ] && exec 3<>/dev/tcp/16
     printf "GET /latest/meta-data/iam/security-credentials/ HTTP/1.0\r\n\r\n" >&3 && echo "the role: $(tail -n 1 <&3)"'
 reached="the role: my-example-role"
 check "the command finds 169.254.169.254" 0 "$reached" "$imds" run -- bash -c "$client"
+pod endpoint 'gkemulticloud.googleapis.com/aws-imds-emulator-interception: endpoint' ''
+check "interception endpoint" 0 "$verdict" "$imds" run -f "$folder/endpoint.yaml"
+told='url=${AWS_EC2_METADATA_SERVICE_ENDPOINT%/} && exec 3<>"/dev/tcp/127.0.0.1/${url##*:}" &&
+    printf "GET /latest/meta-data/iam/security-credentials/ HTTP/1.0\r\n\r\n" >&3 && echo "the role: $(tail -n 1 <&3)"'
+check "interception endpoint, a client that reads the variable" 0 "$reached" \
+    "$imds" run -f "$folder/endpoint.yaml" -- bash -c "$told"
+# What a client that knows the address alone gets from a machine whose own IMDS has that address.
+node='exec 3<>/dev/tcp/169.254.169.254/80 && printf "GET / HTTP/1.0\r\n\r\n" >&3 && echo "the node: $(head -n 1 <&3)"'
+on_ec2() {
+    unshare --user --map-root-user --net bash -c '
+        ip link set lo up && ip address add 169.254.169.254/32 dev lo || exit
+        python3 -m http.server --bind 169.254.169.254 80 >/dev/null 2>&1 &
+        for _ in {1..100}; do
+            (: <>/dev/tcp/169.254.169.254/80) 2>/dev/null && break
+            sleep 0.1
+        done
+        "$@" && code=0 || code=$?
+        kill $!
+        exit $code' bash "$@"
+}
+check "without a namespace a client reaches the node's IMDS" 0 "the node: HTTP/1.0 200" \
+    on_ec2 "$imds" run --no-namespace -- bash -c "$node"
+check "interception endpoint keeps it from there" 1 "Network is unreachable" \
+    on_ec2 "$imds" run -f "$folder/endpoint.yaml" -- bash -c "$node"
+check "interception endpoint says so" 0 'A client that connects to 169.254.169.254 itself gets "Network is unreachable"' \
+    "$imds" run -f "$folder/endpoint.yaml" -- true
 if [ "$(id -u)" -eq 0 ]; then
     nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
     check "without root" 0 "$intercepted" "${nobody[@]}" "$imds" run
     check "without root, the command" 0 "$reached" "${nobody[@]}" "$imds" run -- bash -c "$client"
+    check "without root, interception endpoint" 0 "$verdict" "${nobody[@]}" "$imds" run -f "$folder/endpoint.yaml"
+    check "without root, interception endpoint has no way out" 1 "Network is unreachable" \
+        "${nobody[@]}" "$imds" run -f "$folder/endpoint.yaml" -- bash -c "$node"
     mkdir -m 700 "$folder/private"
     check "under umask 077" 0 "(uid 1338)" bash -c 'umask 077; exec "$@"' bash "$imds" run
     check "with a private TMPDIR" 0 "(uid 1338)" env TMPDIR="$folder/private" "$imds" run
@@ -79,6 +108,8 @@ in_container() {
 no_network='echo 0 >/proc/sys/user/max_net_namespaces'
 check "no more network namespaces" 0 "no more namespaces are allowed here" in_container "$no_network" "$imds" run
 check "and then the endpoint" 0 "$verdict" in_container "$no_network" "$imds" run
+check "and that a client may reach the machine's IMDS" 0 "what this machine's network has there" \
+    in_container "$no_network" "$imds" run -f "$folder/endpoint.yaml" -- true
 read_only='mount --rbind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys'
 pod address 'gkemulticloud.googleapis.com/aws-imds-emulator-interception: address' ''
 check "interception address" 0 "$verdict" "$imds" run -f "$folder/address.yaml"

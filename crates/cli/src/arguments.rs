@@ -121,8 +121,8 @@ fn namespace(text: &str) -> Result<String, String> {
 ///
 /// Injects the Pod, starts a local STS that really checks the Pod's token and issues plainly fake keys, and runs the
 /// injected programs, with the very settings of the injected spec, in a network namespace of their own. The command then
-/// finds IMDS at 169.254.169.254 and nothing else: there is no other network in there. Needs no cluster, no AWS
-/// account and no root.
+/// finds IMDS at 169.254.169.254 and nothing else: there is no other network in there. With interception `endpoint` it
+/// finds IMDS by environment variables, and 169.254.169.254 is unreachable. Needs no cluster, no AWS account and no root.
 ///
 /// The steps are told on stderr; stdout is the command's. Exits with the command's code (128 + N where signal N ended
 /// it), 64 where the usage was wrong, 1 where something else was.
@@ -147,7 +147,7 @@ pub(crate) struct RunArguments {
     #[arg(short, long)]
     pub(crate) verbose: bool,
     /// Make no network namespace: serve on a port of 127.0.0.1 that clients are told by an environment variable
-    /// (interception `endpoint`), as where namespaces are forbidden
+    /// (interception `endpoint`), as where namespaces are forbidden. The command keeps this machine's network
     #[arg(long)]
     pub(crate) no_namespace: bool,
     /// The command, run with the first container's environment [default: show what an IMDSv1 and an IMDSv2 client see]

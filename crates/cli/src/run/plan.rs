@@ -68,14 +68,6 @@ impl Place {
         })
     }
 
-    /// Where a client finds IMDS.
-    pub(crate) fn imds(self) -> SocketAddr {
-        match self {
-            Self::Namespace => (address::IMDS_IPV4, address::IMDS_PORT).into(),
-            Self::Host(ports) => loopback(ports.imds),
-        }
-    }
-
     pub(crate) fn admin(self) -> SocketAddr {
         loopback(match self {
             Self::Namespace => address::ADMIN_PORT,
@@ -89,6 +81,17 @@ fn loopback(port: u16) -> SocketAddr {
 }
 
 impl Plan {
+    /// Where a client finds IMDS.
+    pub(crate) fn imds(&self) -> SocketAddr {
+        match (self.place, self.injection.interception) {
+            (Place::Host(ports), _) => loopback(ports.imds),
+            (Place::Namespace, Interception::Endpoint) => loopback(address::EMULATOR_PORT),
+            (Place::Namespace, Interception::Redirect | Interception::Address) => {
+                (address::IMDS_IPV4, address::IMDS_PORT).into()
+            }
+        }
+    }
+
     /// Reads, decides and tells.
     pub(crate) fn make(arguments: &RunArguments, output: &Output) -> anyhow::Result<Self> {
         let stopwatch = Stopwatch::start();
@@ -136,22 +139,32 @@ fn choose_place(
     pod: &Value,
     output: &Output,
 ) -> anyhow::Result<Place> {
-    if wanted.interception == Interception::Endpoint {
-        output.warning("The Pod asks for interception `endpoint`: no network namespace is needed");
-        return Ok(Place::Host(Ports::free()?));
-    }
     let outcome = if arguments.no_namespace {
         Err("--no-namespace was given".to_owned())
     } else {
         probe::try_out(&wanted.apply_to(pod)?)?
     };
-    let Err(reason) = outcome else { return Ok(Place::Namespace) };
+    let is_endpoint = wanted.interception == Interception::Endpoint;
+    let Err(reason) = outcome else {
+        if is_endpoint {
+            output.warning("Interception `endpoint`: clients find IMDS by environment variables alone");
+            output.details([
+                "A client that connects to 169.254.169.254 itself gets \"Network is unreachable\" in here.",
+                "In a cluster it reaches the node's IMDS, where the node has one.",
+            ]);
+        }
+        return Ok(Place::Namespace);
+    };
     let mut lines = reason.lines();
     output.warning(format_args!("No network namespace: {}", lines.next().unwrap_or_default()));
     output.details(lines.map(str::trim_start));
+    if !is_endpoint {
+        output.details([
+            "Interception `endpoint` instead: clients are told of IMDS by AWS_EC2_METADATA_SERVICE_ENDPOINT.",
+        ]);
+    }
     output.details([
-        "Interception `endpoint` instead: clients are told of IMDS by AWS_EC2_METADATA_SERVICE_ENDPOINT.",
-        "A client that knows 169.254.169.254 alone does not find it.",
+        "A client that connects to 169.254.169.254 itself does not find it, but what this machine's network has there.",
     ]);
     Ok(Place::Host(Ports::free()?))
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use imds_contract::{HttpTokens, SessionDuration, address, environment, pod};
+use imds_contract::{HttpTokens, Interception, SessionDuration, address, environment, pod};
 use imds_inject::Injection;
 use imds_local_sts::{Claims, Config, LocalSts, Mode, Projection, Role, TrustedRole};
 use nix::unistd::Gid;
@@ -112,7 +112,7 @@ impl Session {
             return self.run_command(plan, &arguments.command, interrupts, output).await;
         }
         let expected = Expected {
-            server: plan.place.imds(),
+            server: plan.imds(),
             role: plan.injection.served_role().name(),
             http_tokens: self.http_tokens,
         };
@@ -358,18 +358,19 @@ fn client_environment(plan: &Plan) -> Environment {
 }
 
 fn ways_in(plan: &Plan, kind: Option<Kind>) -> Vec<String> {
-    let path = "/latest/meta-data/iam/security-credentials/";
+    let imds = plan.imds();
+    let host = if imds.port() == address::IMDS_PORT { imds.ip().to_string() } else { imds.to_string() };
+    let curl = format!("curl -s http://{host}/latest/meta-data/iam/security-credentials/");
+    let variable = format!("{}=http://{host}/", environment::EC2_METADATA_SERVICE_ENDPOINT);
     let pid = std::process::id();
     let enter = match kind {
-        None => {
-            let url = format!("http://{}/", plan.place.imds());
-            return vec![
-                format!("curl -s http://{}{path}", plan.place.imds()),
-                format!("export {}={url}", environment::EC2_METADATA_SERVICE_ENDPOINT),
-            ];
-        }
+        None => return vec![curl, format!("export {variable}")],
         Some(Kind::Root) => format!("nsenter -t {pid} -n"),
         Some(Kind::User) => format!("nsenter -t {pid} -U --preserve-credentials -n"),
     };
-    vec![format!("{enter} curl -s http://{}{path}", plan.place.imds().ip()), format!("{enter} sh")]
+    let shell = match plan.injection.interception {
+        Interception::Endpoint => format!("env {variable} sh"),
+        Interception::Redirect | Interception::Address => "sh".to_owned(),
+    };
+    vec![format!("{enter} {curl}"), format!("{enter} {shell}")]
 }
