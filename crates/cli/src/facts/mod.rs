@@ -8,6 +8,7 @@ pub(crate) mod identity;
 pub(crate) mod injected;
 pub(crate) mod issuer;
 pub(crate) mod log;
+pub(crate) mod network_policy;
 pub(crate) mod object;
 pub(crate) mod owner;
 pub(crate) mod refusal;

@@ -19,8 +19,11 @@ pub(crate) enum Question {
     Namespace(String),
     /// The `providerID` of every node, a line each.
     Nodes,
-    /// The `providerID` of one.
+    /// The `providerID` of one, and the UUID of its system, a line each.
     Node(String),
+    NetworkPolicies {
+        namespace: String,
+    },
     /// Pods whose label says `True`.
     Labelled(Scope),
     /// All other Pods: a line each, see [`Question::OTHERS`].
@@ -135,6 +138,8 @@ impl Question {
 
     const NODES: &str = r#"--output=jsonpath={range .items[*]}{.spec.providerID}{"\n"}{end}"#;
 
+    const NODE: &str = r#"--output=jsonpath={.spec.providerID}{"\n"}{.status.nodeInfo.systemUUID}"#;
+
     /// kubectl's arguments.
     pub(crate) fn words(&self) -> Vec<String> {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
@@ -155,7 +160,10 @@ impl Question {
             Self::Namespaces => words(&["get", "namespaces", json]),
             Self::Namespace(name) => words(&["get", "namespace", name, json]),
             Self::Nodes => words(&["get", "nodes", Self::NODES]),
-            Self::Node(name) => words(&["get", "node", name, "--output=jsonpath={.spec.providerID}"]),
+            Self::Node(name) => words(&["get", "node", name, Self::NODE]),
+            Self::NetworkPolicies { namespace } => {
+                words(&["get", "networkpolicies.networking.k8s.io", &in_namespace(namespace), json])
+            }
             Self::Labelled(scope) => {
                 scoped.push(scope.words());
                 words(&["get", "pods", &format!("--selector={ENABLED_LABEL}={ENABLED_VALUE}"), json])
@@ -239,6 +247,7 @@ impl Question {
             Self::Namespace(name) => format!("the namespace {name}"),
             Self::Nodes => "the nodes".to_owned(),
             Self::Node(name) => format!("the node {name}"),
+            Self::NetworkPolicies { namespace } => format!("the NetworkPolicies in {namespace}"),
             Self::Labelled(scope) => format!("the labelled Pods {}", scope.what()),
             Self::Others(scope) => format!("the other Pods {}", scope.what()),
             Self::Workloads(kind, scope) => format!("the {} {}", kind.plural(), scope.what()),
@@ -275,6 +284,7 @@ mod tests {
             Question::Namespace(text()),
             Question::Nodes,
             Question::Node(text()),
+            Question::NetworkPolicies { namespace: text() },
             Question::Service { namespace: text(), name: text() },
             Question::Deployments { namespace: text() },
             Question::Pods { namespace: text() },
@@ -303,6 +313,7 @@ mod tests {
                 | Question::Namespace(_)
                 | Question::Nodes
                 | Question::Node(_)
+                | Question::NetworkPolicies { .. }
                 | Question::Labelled(_)
                 | Question::Others(_)
                 | Question::Workloads(..)

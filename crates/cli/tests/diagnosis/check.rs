@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::cluster_faults::Cause;
 use super::page::{self, cell, code, transcript};
-use super::recording::{NODE, NODES, Recording, Run};
+use super::pod_faults::network_policies;
+use super::recording::{NETWORK_POLICIES, NODE, NODES, Recording, Run};
 
 /// Something that is wrong in a cluster, and the finding that tells of it.
 pub struct Fault {
@@ -223,6 +224,32 @@ fn a_cloud_with_a_metadata_server_of_its_own_is_warned_of_where_it_is_hidden() {
 }
 
 #[test]
+fn endpoint_is_warned_of_only_where_the_nodes_imds_may_be_reached() {
+    let look = |change: &dyn Fn(&mut Recording)| {
+        let mut pod = Recording::pod();
+        super::pod_faults::with_endpoint_on_ec2(&mut pod);
+        change(&mut pod);
+        findings(&pod, &["check", "nginx", "-n", "imds-test"])
+    };
+    let closed = json!([{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}}]}]);
+    let (_, report) = look(&|pod| pod.says(NETWORK_POLICIES, &network_policies(&closed)));
+    assert!(with_word(&report, "node_imds_open").is_none(), "{report:#}");
+    assert!(with_word(&report, "node_imds_closed").is_some(), "{report:#}");
+
+    for node in ["\n", "gce://p/z/n\n", "aws:///z/0-1/fargate-ip-10-0-0-1\n"] {
+        let (run, report) = look(&|pod| pod.says(NODE, node));
+        assert!(with_word(&report, "node_imds_open").is_none(), "{node}: {report:#}");
+        assert!(!run.asked.contains("networkpolicies"), "{node}: {}", run.asked);
+    }
+
+    let refusal = "Error from server (Forbidden): networkpolicies.networking.k8s.io is forbidden: User \"jane\" cannot list resource \"networkpolicies\" in API group \"networking.k8s.io\" in the namespace \"imds-test\"";
+    let (_, report) = look(&|pod| pod.fails(NETWORK_POLICIES, refusal));
+    let open = with_word(&report, "node_imds_open").unwrap_or_else(|| panic!("{report:#}"));
+    assert!(open["message"].as_str().unwrap().contains("the NetworkPolicies are not known"), "{open}");
+    assert!(with_word(&report, "forbidden").is_some(), "{report:#}");
+}
+
+#[test]
 fn the_documentation_shows_what_it_says() {
     let run = super::cluster_faults::for_a_transcript().run(&["check"]);
     assert_eq!(run.code, Some(1), "{run:?}");
@@ -321,9 +348,12 @@ fn the_rights_of_the_documentation_are_those_that_it_takes() {
     let has = |rule: &Value, list: &str, word: &str| {
         rule[list].as_array().is_some_and(|words| words.iter().any(|known| known == word))
     };
+    let mut on_ec2 = Recording::pod();
+    super::pod_faults::with_endpoint_on_ec2(&mut on_ec2);
     for (recording, arguments) in [
         (Recording::cluster(), ["check"].as_slice()),
         (Recording::pod(), ["check", "nginx", "-n", "imds-test"].as_slice()),
+        (on_ec2, ["check", "nginx", "-n", "imds-test"].as_slice()),
         (Recording::denied(), ["explain", "stranger", "-n", "imds-test"].as_slice()),
     ] {
         for (resource, verb) in recording.run(arguments).asked.lines().filter_map(right) {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::check::{Fault, fault};
-use super::recording::{DRY_RUN, Recording, named};
+use super::recording::{DRY_RUN, NETWORK_POLICIES, Recording, named};
 
 const ANNOTATION: &str = "gkemulticloud.googleapis.com/aws-imds-emulator";
 const EMULATOR: &str = "aws-imds-emulator";
@@ -348,14 +348,44 @@ fn environment(add: Add<'_>) {
             "azure:///subscriptions/0/resourceGroups/group/providers/Microsoft.Compute/node",
         );
     });
-    add("endpoint_missing", "`interception: endpoint`, and a container that came later", |pod| {
-        pod.edit(POD, |pod| {
-            let annotations = &mut pod["metadata"]["annotations"];
-            annotations[format!("{ANNOTATION}-interception")] = json!("endpoint");
-            annotations[format!("{ANNOTATION}-status")] =
-                json!("injected; interception=endpoint; sidecar=classic");
-        });
+    add("endpoint_missing", "`interception: endpoint`, and a container that came later", with_endpoint);
+    add("node_imds_open", "`interception: endpoint` on EC2", with_endpoint_on_ec2);
+    add("node_imds_open", "the same, with a NetworkPolicy that does not close it", |pod| {
+        with_endpoint_on_ec2(pod);
+        pod.says(NETWORK_POLICIES, &network_policies(&json!([{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}])));
     });
+    add("node_imds_open", "the same, where you may not look at nodes", |pod| {
+        with_endpoint_on_ec2(pod);
+        pod.fails(
+            super::recording::NODE,
+            "Error from server (Forbidden): nodes \"node\" is forbidden: User \"jane\" cannot get resource \"nodes\" in API group \"\" at the cluster scope",
+        );
+    });
+}
+
+fn with_endpoint(recording: &mut Recording) {
+    recording.edit(POD, |pod| {
+        let annotations = &mut pod["metadata"]["annotations"];
+        annotations[format!("{ANNOTATION}-interception")] = json!("endpoint");
+        annotations[format!("{ANNOTATION}-status")] =
+            json!("injected; interception=endpoint; sidecar=classic");
+    });
+}
+
+/// Without any NetworkPolicy.
+pub fn with_endpoint_on_ec2(recording: &mut Recording) {
+    with_endpoint(recording);
+    recording.says(
+        super::recording::NODE,
+        "aws:///eu-central-1a/i-0123456789abcdef0\nec2e1916-9099-7caf-fd21-012345abcdef",
+    );
+    recording.also(NETWORK_POLICIES, "{\"items\": []}");
+}
+
+/// One that limits the egress of every Pod to this.
+pub fn network_policies(egress: &Value) -> String {
+    let spec = json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": egress});
+    json!({"items": [{"metadata": {"name": "default-egress"}, "spec": spec}]}).to_string()
 }
 
 fn set(recording: &mut Recording, variable: &str, value: &str) {

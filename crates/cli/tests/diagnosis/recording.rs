@@ -32,7 +32,11 @@ pub const OTHERS: &str = r#"--output=jsonpath={range .items[*]}{.metadata.namesp
 /// What it asks of a new Pod in the namespace of the recorded Pods.
 pub const DRY_RUN: &str =
     "create --dry-run=server --validate=false --namespace=imds-test --filename=- --output=json";
-pub const NODE: &str = "get node node --output=jsonpath={.spec.providerID}";
+pub const NODE: &str =
+    r#"get node node --output=jsonpath={.spec.providerID}{"\n"}{.status.nodeInfo.systemUUID}"#;
+/// What it asks where a client may reach the node's IMDS.
+pub const NETWORK_POLICIES: &str =
+    "get networkpolicies.networking.k8s.io --namespace=imds-test --output=json";
 
 /// How the program ended, and what it said.
 #[derive(Debug)]

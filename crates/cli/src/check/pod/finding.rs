@@ -131,6 +131,11 @@ findings! {
     MetadataHidden { node: String, cloud: &'static str, interception: String, users: &'static str, annotation: &'static str } = Warning "metadata_hidden"
         "node {node} is of {cloud}, whose own metadata server has the address 169.254.169.254, too: interception {interception} hides it from the containers of this Pod (asked by {users})"
         mend "metadata:    # where the Pod needs it (docs/install.md, \"GKE and AKS\")\n  annotations:\n    {annotation}: endpoint";
+    NodeImdsClosed { policy: String } = Well "node_imds_closed"
+        "NetworkPolicy {policy} keeps the Pod from the node's IMDS, where the cluster's network enforces it";
+    NodeImdsOpen { node: String, unless: String, annotation: &'static str } = Warning "node_imds_open"
+        "{node}: with interception endpoint, a client that does not read AWS_EC2_METADATA_SERVICE_ENDPOINT connects to the node's IMDS at 169.254.169.254, and may get the node's role ({unless})"
+        mend "metadata:    # or a NetworkPolicy (docs/security.md, \"The node's IMDS\")\n  annotations:\n    {annotation}: redirect";
     EndpointMissing { containers: String } = Warning "endpoint_missing"
         "interception is endpoint, and nothing tells {containers} of it: it came after the injection, or has an endpoint of its own";
 }

@@ -33,7 +33,7 @@ pub(super) fn plan(first: &Question, answers: &Answers) -> Vec<Question> {
     let mut questions = Vec::new();
     if injected::emulator(&pod).is_some() {
         questions.extend(emulator::questions(&pod));
-        questions.extend(cloud::question(&pod));
+        questions.extend(cloud::questions(&pod, answers));
         questions.push(reference::question(&namespace));
     } else {
         questions.extend([Question::Configurations, Question::Namespace(namespace.clone())]);
