@@ -177,6 +177,9 @@ pub(crate) struct CheckArguments {
     /// A Pod's name [default: the cluster as a whole]
     #[arg(value_name = "POD")]
     pub(crate) pod: Option<PodName>,
+    /// Look at all namespaces; the same as neither POD nor --namespace
+    #[arg(short = 'A', long, conflicts_with_all = ["pod", "namespace"])]
+    pub(crate) all_namespaces: bool,
     /// How the findings are printed
     #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "text")]
     pub(crate) format: Format,

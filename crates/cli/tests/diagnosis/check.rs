@@ -276,6 +276,17 @@ fn where_all_is_well_each_line_says_so() {
 }
 
 #[test]
+fn all_namespaces_are_looked_at_with_a_flag_or_without() {
+    let cluster = Recording::cluster();
+    let without = cluster.run(&["check"]);
+    assert!(without.stdout.contains("of every namespace"), "{without:?}");
+    for flag in ["-A", "--all-namespaces"] {
+        let with = cluster.run(&["check", flag]);
+        assert_eq!((with.code, with.stdout), (without.code, without.stdout.clone()), "{flag}");
+    }
+}
+
+#[test]
 fn it_is_read_only_and_goes_where_kubectl_goes() {
     let flags = ["--context", "other", "--as", "jane", "--as-group", "readers", "--kubeconfig", "/k"];
     for (recording, arguments) in [
@@ -389,8 +400,13 @@ fn what_one_may_not_read_is_said_and_the_rest_is_looked_at() {
 
 #[test]
 fn a_wrong_command_line_ends_with_64() {
-    for arguments in [["check", "deployment/web"].as_slice(), &["check", "-o", "yaml"], &["check", "a", "b"]]
-    {
+    for arguments in [
+        ["check", "deployment/web"].as_slice(),
+        &["check", "-o", "yaml"],
+        &["check", "a", "b"],
+        &["check", "a", "-A"],
+        &["check", "-A", "-n", "shop"],
+    ] {
         let run = super::recording::program().args(arguments).output().unwrap();
         assert_eq!(run.status.code(), Some(64), "{arguments:?}");
     }
