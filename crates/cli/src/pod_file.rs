@@ -1,6 +1,5 @@
 //! The Pod that `run` is about, and the operator's settings.
 
-use std::io::{self, Read as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -8,6 +7,7 @@ use imds_inject::Settings;
 use serde_json::Value;
 use serde_yaml_ng::Mapping;
 
+use crate::inject::source::{Source, read_file};
 use crate::yaml::parse;
 
 /// The manifest of GKE on AWS's page "Enable the IMDS emulator", unchanged.
@@ -16,21 +16,22 @@ const EXAMPLE: &str = include_str!("../../../examples/pod.yaml");
 /// The image that stands in the injected spec where no settings name one: what `deploy/image/build` makes.
 pub(crate) const LOCAL_IMAGE: &str = "localhost/imds-emulator:dev";
 
-/// Reads the one Pod of a file; the example without one.
+/// Reads the one Pod of a file, as `inject` reads files; the example without one.
 pub(crate) fn read_pod(file: Option<&Path>) -> anyhow::Result<Value> {
-    match file {
-        None => parse_pod(EXAMPLE),
-        Some(file) => {
-            let text = read(file)?;
-            parse_pod(&text).with_context(|| format!("cannot use {}", file.display()))
-        }
-    }
+    let source = match file {
+        None => Source::new("examples/pod.yaml".to_owned(), EXAMPLE.into()),
+        Some(file) => read_file(file)?,
+    };
+    parse_pod(&source).with_context(|| format!("cannot use {}", source.name))
 }
 
 /// Reads the webhook's settings; its defaults without a file. The image, where one is given, takes the place of theirs.
 pub(crate) fn read_settings(file: Option<&Path>, image: Option<&str>) -> anyhow::Result<Settings> {
     let Some(file) = file else { return Ok(Settings::new(image.unwrap_or(LOCAL_IMAGE))) };
-    let text = read(file)?;
+    let Source { text, fault, .. } = read_file(file)?;
+    if let Some(fault) = fault {
+        bail!("cannot use {}: {fault}", file.display());
+    }
     let settings = match image {
         None => serde_yaml_ng::from_str(&text),
         Some(image) => serde_yaml_ng::from_str(&text).and_then(|mut settings: Mapping| {
@@ -41,23 +42,19 @@ pub(crate) fn read_settings(file: Option<&Path>, image: Option<&str>) -> anyhow:
     settings.with_context(|| format!("cannot use {}", file.display()))
 }
 
-fn read(file: &Path) -> anyhow::Result<String> {
-    let text = if file == Path::new("-") {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map(|_| text)
-    } else {
-        std::fs::read_to_string(file)
-    };
-    text.with_context(|| format!("cannot read {}", file.display()))
-}
-
-fn parse_pod(yaml: &str) -> anyhow::Result<Value> {
-    let stream = parse(yaml)?;
-    let documents = stream.documents.iter().map(|document| document.root.to_json());
-    let mut documents = documents.filter(|document| !document.is_null());
-    let (Some(pod), None) = (documents.next(), documents.next()) else {
+fn parse_pod(source: &Source) -> anyhow::Result<Value> {
+    if let Some(fault) = &source.fault {
+        bail!("{fault}");
+    }
+    let stream = parse(&source.text)?;
+    let documents = stream.documents.iter().map(|document| (document.root.to_json(), &document.twice));
+    let mut documents = documents.filter(|(document, _)| !document.is_null());
+    let (Some((pod, twice)), None) = (documents.next(), documents.next()) else {
         bail!("it has to hold one Pod and nothing else");
     };
+    if let Some((_, twice)) = twice.first() {
+        bail!("{twice}");
+    }
     match pod.get("kind").and_then(Value::as_str) {
         Some("Pod") => Ok(pod),
         Some(kind) => bail!("it holds a {kind}; `run` takes a Pod"),
@@ -68,6 +65,10 @@ fn parse_pod(yaml: &str) -> anyhow::Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn source(yaml: &str) -> Source {
+        Source::new("x".to_owned(), yaml.into())
+    }
 
     #[test]
     fn the_example_is_the_manifest_of_the_page() {
@@ -90,10 +91,37 @@ mod tests {
             ("kind: Deployment", "holds a Deployment"),
             ("[1, 2]", "`kind` is missing"),
         ] {
-            let error = parse_pod(yaml).unwrap_err().to_string();
+            let error = parse_pod(&source(yaml)).unwrap_err().to_string();
             assert!(error.contains(expected), "{yaml:?}: {error}");
         }
-        assert!(parse_pod("---\nkind: Pod\n---\n").is_ok(), "empty documents are none");
+        assert!(parse_pod(&source("---\nkind: Pod\n---\n")).is_ok(), "empty documents are none");
+    }
+
+    #[test]
+    fn a_file_is_read_as_inject_reads_it() {
+        let utf16 =
+            format!("\u{feff}{EXAMPLE}").encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        let json = r#"{"kind": "Pod", "metadata": {"name": "\ud83d\ude00\/"}}"#;
+        let read = |bytes: &[u8]| parse_pod(&Source::new("x".to_owned(), bytes.to_owned()));
+        assert_eq!(read(&utf16).unwrap(), read(EXAMPLE.as_bytes()).unwrap());
+        assert_eq!(read(json.as_bytes()).unwrap()["metadata"]["name"], "😀/");
+        for (bytes, expected) in [
+            (b"kind: Pod\nspec: \xe9\n".as_slice(), "line 2: this is not UTF-8"),
+            (b"kind: Pod\nkind: Pod\n", "line 2: the key \"kind\" is here twice"),
+            (b"kind: Pod\nspec:\n  a: 1\n  a: 2\n", "line 4: the key \"a\" is here twice"),
+        ] {
+            let error = read(bytes).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+        // The webhook's settings, too, from whatever editor.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let settings =
+            "\u{feff}image: theirs\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        std::fs::write(file.path(), settings).unwrap();
+        assert_eq!(read_settings(Some(file.path()), None).unwrap().image, "theirs");
+        std::fs::write(file.path(), b"image: \xe9\n").unwrap();
+        let error = read_settings(Some(file.path()), None).unwrap_err().to_string();
+        assert!(error.ends_with("line 1: this is not UTF-8"), "{error}");
     }
 
     #[test]

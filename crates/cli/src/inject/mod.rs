@@ -7,7 +7,7 @@
 mod encoding;
 mod json;
 mod manifests;
-mod source;
+pub(crate) mod source;
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The files that `inject` reads.
+//! The files that `inject` reads; `run` reads its Pod the same way.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -14,19 +14,19 @@ const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
 /// A file's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// As a person would name it.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// As it was read.
     pub(super) original: Vec<u8>,
     /// As YAML, which is what kubectl reads in it.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Where it is not in its encoding.
-    pub(super) fault: Option<String>,
+    pub(crate) fault: Option<String>,
 }
 
 impl Source {
-    pub(super) fn new(name: String, original: Vec<u8>) -> Self {
+    pub(crate) fn new(name: String, original: Vec<u8>) -> Self {
         let (decoded, fault) = decode(&original);
         let text = json_as_yaml(&decoded).unwrap_or(decoded);
         let text = without_inner_marks(&text).unwrap_or(text);
@@ -77,7 +77,8 @@ fn collect(folder: &Path, recursive: bool, files: &mut Vec<PathBuf>) -> io::Resu
     Ok(())
 }
 
-fn read_file(path: &Path) -> anyhow::Result<Source> {
+/// Reads one file, or stdin for `-`.
+pub(crate) fn read_file(path: &Path) -> anyhow::Result<Source> {
     let is_stdin = path == Path::new("-");
     let name = if is_stdin { "stdin".to_owned() } else { path.display().to_string() };
     let bytes = if is_stdin {
