@@ -16,9 +16,10 @@ const CAUSES: &[(&[&str], &[&str])] = &[
     (&["certificate_expired"], &["not_injected", "refused_lately"]),
     // What the API server does not ask about is not injected.
     (&["selector_misses", "rules_miss"], &["not_injected"]),
+    (&["image_changed"], &["other_image"]),
     // In a Pod: without a token or an emulator there are no credentials.
     (
-        &["token_absent", "emulator_ended", "container_waits", "waits"],
+        &["token_absent", "image_changed", "emulator_ended", "container_waits", "waits"],
         &["no_credentials", "credentials_expired", "refresh_failing", "not_asked"],
     ),
 ];

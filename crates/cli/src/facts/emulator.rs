@@ -22,6 +22,9 @@ const GOT: &str = "got credentials from STS";
 /// What its pages write before the failure (`crates/emulator/src/admin.rs`).
 pub(crate) const LAST_FAILURE: &str = "last exchange failed: ";
 
+/// What its admin listener serves.
+const PAGES: [&str; 3] = ["/readyz", "/startupz", "/metrics"];
+
 /// How the credentials are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Credentials {
@@ -45,7 +48,7 @@ pub(crate) fn questions(pod: &Value) -> Vec<Question> {
     let mut questions = Vec::new();
     match find(pod, pod::EMULATOR_CONTAINER).map(|emulator| emulator.state) {
         Some(State::Running) => {
-            questions.extend(["/readyz", "/startupz", "/metrics"].map(|path| page(pod, path)));
+            questions.extend(PAGES.map(|path| page(pod, path)));
             questions.push(log(pod, pod::EMULATOR_CONTAINER));
         }
         Some(State::Ended(_)) => questions.push(log(pod, pod::EMULATOR_CONTAINER)),
@@ -58,6 +61,32 @@ pub(crate) fn questions(pod: &Value) -> Vec<Question> {
 pub(crate) fn page(pod: &Value, path: &'static str) -> Question {
     let (namespace, pod) = names(pod);
     Question::Page { namespace, pod, port: address::ADMIN_PORT, path }
+}
+
+/// Where no page answers in time: the port of IMDS. From outside the Pod it is always closed, so that a refusal shows that the API server
+/// reaches the Pod.
+pub(crate) fn closed_port(pod: &Value, answers: &Answers) -> Option<Question> {
+    silence(pod, answers)?;
+    let (namespace, pod) = names(pod);
+    Some(Question::Page { namespace, pod, port: address::EMULATOR_PORT, path: "/" })
+}
+
+/// How long was waited, where it gives no answer though the API server reaches the Pod. The port of a Pod that is not reached, for a
+/// `NetworkPolicy` for example, gives none either.
+pub(crate) fn hangs(pod: &Value, answers: &Answers) -> Option<Duration> {
+    match answers.said(&closed_port(pod, answers)?)? {
+        Err(Failure::Other { said }) if said.contains("connection refused") => silence(pod, answers),
+        _ => None,
+    }
+}
+
+/// How long was waited for its pages, where none came.
+fn silence(pod: &Value, answers: &Answers) -> Option<Duration> {
+    let waited = |path| match answers.said(&page(pod, path))? {
+        Err(Failure::TimedOut { after }) => Some(after),
+        _ => None,
+    };
+    PAGES.into_iter().map(waited).min()?
 }
 
 /// What a container of the Pod said.

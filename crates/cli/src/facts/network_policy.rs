@@ -1,4 +1,4 @@
-//! Whether NetworkPolicies keep a Pod from the node's IMDS. Source: Kubernetes, `networking/v1`, `NetworkPolicy`.
+//! Whether `NetworkPolicies` keep a Pod from the node's IMDS. Source: Kubernetes, `networking/v1`, `NetworkPolicy`.
 
 use std::net::IpAddr;
 

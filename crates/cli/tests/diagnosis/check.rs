@@ -286,6 +286,29 @@ fn all_namespaces_are_looked_at_with_a_flag_or_without() {
     }
 }
 
+/// A `NetworkPolicy` or a network in between may keep the API server from the Pod: then nothing is known of the emulator.
+#[test]
+fn an_emulator_hangs_only_where_the_api_server_reaches_its_pod() {
+    let mut unreached = Recording::pod();
+    super::pod_faults::hangs(&mut unreached);
+    unreached.hangs(super::pod_faults::CLOSED_PORT);
+    unreached.says("--container=aws-imds-emulator --tail", "");
+    let (run, report) = findings(&unreached, &["check", "nginx", "-n", "imds-test", "--timeout", "3"]);
+    assert!(with_word(&report, "emulator_hangs").is_none(), "{report:#}");
+    assert!(with_word(&report, "not_answered").is_some(), "{report:#}");
+    assert_eq!(run.code, Some(2), "{report:#}");
+}
+
+#[test]
+fn a_restart_of_the_whole_pod_is_none_of_the_emulator() {
+    let mut pod = Recording::pod();
+    super::pod_faults::restarts_as_a_whole(&mut pod);
+    let (run, report) = findings(&pod, &["check", "nginx", "-n", "imds-test"]);
+    assert!(with_word(&report, "restarted_with_pod").is_some(), "{report:#}");
+    assert!(with_word(&report, "emulator_restarted").is_none(), "{report:#}");
+    assert_eq!((run.code, report["outcome"].as_str()), (Some(0), Some("well")), "{report:#}");
+}
+
 #[test]
 fn it_is_read_only_and_goes_where_kubectl_goes() {
     let flags = ["--context", "other", "--as", "jane", "--as-group", "readers", "--kubeconfig", "/k"];

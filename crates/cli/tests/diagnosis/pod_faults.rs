@@ -12,6 +12,8 @@ const POD: &str = "get pod nginx";
 const METRICS: &str = "nginx:1339/proxy/metrics";
 const READY: &str = "nginx:1339/proxy/readyz";
 const STARTED: &str = "nginx:1339/proxy/startupz";
+/// The port that is closed from outside the Pod.
+pub const CLOSED_PORT: &str = "get --raw /api/v1/namespaces/imds-test/pods/nginx:1338/proxy/";
 const DENIED: &str =
     "STS answered 403 AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity (request 1)";
 
@@ -27,9 +29,13 @@ pub fn faults() -> Vec<Fault> {
     injection(&mut add);
     integrity(&mut add);
     containers(&mut add);
+    images(&mut add);
     credentials(&mut add);
     token(&mut add);
     environment(&mut add);
+    let hung =
+        fault("emulator_hangs", "an emulator that was stopped (`kill -STOP`)", Recording::pod(), hangs);
+    faults.push(Fault { further: &["--timeout", "3"], ..hung });
     faults.push(fault("imdsv1", "an app that uses IMDSv1, too", Recording::pod_with_imdsv1(), |_| {}));
     faults
 }
@@ -262,6 +268,97 @@ fn containers(add: Add<'_>) {
     });
 }
 
+fn images(add: Add<'_>) {
+    add("image_changed", "`kubectl set image pod/nginx '*=other:1'`", |pod| {
+        pod.edit(POD, |pod| {
+            for list in ["/spec/initContainers", "/spec/containers"] {
+                for container in pod.pointer_mut(list).unwrap().as_array_mut().unwrap() {
+                    container["image"] = json!("other:1");
+                }
+            }
+            cannot_start(pod);
+        });
+        no_events(pod);
+    });
+    add("image_changed", "the same, where no registry has it", |pod| {
+        pod.edit(POD, |pod| {
+            named(&mut pod["spec"]["containers"], EMULATOR)["image"] = json!("other:1");
+            let state =
+                json!({"waiting": {"reason": "ErrImagePull", "message": "docker.io/library/other:1: not found"}});
+            does_not_run(pod, EMULATOR, state);
+            status(pod, EMULATOR)["lastState"] = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
+        });
+        no_events(pod);
+    });
+    add("image_changed", "the same with `interception: endpoint`", |pod| {
+        with_endpoint(pod);
+        pod.edit(POD, |pod| {
+            without_redirect(pod);
+            named(&mut pod["spec"]["containers"], EMULATOR)["image"] = json!("other:1");
+            does_not_run(pod, EMULATOR, json!({"terminated": {"exitCode": 0, "reason": "Completed"}}));
+        });
+        no_events(pod);
+    });
+    add("container_waits", "an emulator whose image no registry has any more", |pod| {
+        pod.edit(POD, |pod| {
+            let state = json!({"waiting": {"reason": "ImagePullBackOff", "message": "not found"}});
+            does_not_run(pod, EMULATOR, state);
+            status(pod, EMULATOR)["lastState"] = json!({"terminated": {"exitCode": 137, "reason": "Error"}});
+        });
+        no_events(pod);
+    });
+    add("image_changed", "the first with `interception: endpoint`", |pod| {
+        with_endpoint(pod);
+        pod.edit(POD, |pod| {
+            without_redirect(pod);
+            named(&mut pod["spec"]["containers"], EMULATOR)["image"] = json!("other:1");
+            status(pod, EMULATOR)["image"] = json!("docker.io/library/other:1");
+            cannot_start(pod);
+        });
+        no_events(pod);
+    });
+}
+
+fn without_redirect(pod: &mut Value) {
+    pod["spec"]["initContainers"] = json!([]);
+    pod["status"]["initContainerStatuses"] = json!([]);
+}
+
+/// As containerd says of an image without the program.
+fn cannot_start(pod: &mut Value) {
+    does_not_run(
+        pod,
+        EMULATOR,
+        json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}),
+    );
+    let message = "failed to create containerd task: failed to create shim task: OCI runtime create failed: exec: \"/imds-emulator\": stat /imds-emulator: no such file or directory";
+    status(pod, EMULATOR)["lastState"] =
+        json!({"terminated": {"exitCode": 128, "reason": "StartError", "message": message}});
+}
+
+/// An emulator that takes no connection from the kernel any more.
+pub fn hangs(pod: &mut Recording) {
+    for page in [READY, STARTED, METRICS] {
+        pod.hangs(page);
+    }
+    pod.also(CLOSED_PORT, "");
+    pod.fails(
+        CLOSED_PORT,
+        "Error from server (ServiceUnavailable): error trying to reach service: dial tcp 10.244.0.5:1338: connect: connection refused",
+    );
+}
+
+/// All of the Pod was started anew.
+pub fn restarts_as_a_whole(recording: &mut Recording) {
+    restarted(recording, &json!({"exitCode": 137, "reason": "Error", "finishedAt": "2026-11-25T04:00:00Z"}));
+    recording.edit(POD, |pod| {
+        let redirect = status(pod, REDIRECT);
+        redirect["restartCount"] = json!(1);
+        redirect["state"]["terminated"]["startedAt"] = json!("2026-11-25T04:00:01Z");
+        status(pod, EMULATOR)["state"] = json!({"running": {"startedAt": "2026-11-25T04:00:02Z"}});
+    });
+}
+
 fn no_events(pod: &mut Recording) {
     pod.also(
         "get events --namespace=imds-test --field-selector=involvedObject.kind=Pod,involvedObject.name=nginx --output=json",
@@ -372,7 +469,7 @@ fn with_endpoint(recording: &mut Recording) {
     });
 }
 
-/// Without any NetworkPolicy.
+/// Without any `NetworkPolicy`.
 pub fn with_endpoint_on_ec2(recording: &mut Recording) {
     with_endpoint(recording);
     recording.says(

@@ -99,7 +99,7 @@ fn how(pod: &Value) -> Option<How> {
             let said = last.as_ref().map(|end| format!(": {}", end.said()));
             Some(How::Down(format!("does not run: {reason}{}", said.unwrap_or_default())))
         }
-        (_, Some(end)) if emulator.restarts > 0 => {
+        (_, Some(end)) if emulator.restarts > 0 && !containers::is_restarted_with_pod(pod, &emulator) => {
             let why = if end.is_oom() { "its memory was full (OOMKilled)".to_owned() } else { end.said() };
             Some(How::Restarted(format!("{}: {why}", restarts())))
         }

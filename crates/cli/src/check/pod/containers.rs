@@ -4,12 +4,18 @@ use imds_contract::{Interception, annotation, pod};
 use serde_json::Value;
 
 use super::finding::PodFinding;
+use super::reference::Reference;
 use super::{Judge, Question, container_name, names};
-use crate::facts::containers::{Container, End, State, all, find, has_ended, is_its_turn, trouble};
+use crate::facts::containers::{
+    Container, End, State, all, find, has_ended, is_its_turn, is_restarted_with_pod, trouble,
+};
 use crate::facts::emulator::log;
-use crate::facts::injected;
 use crate::facts::object::{list, text};
+use crate::facts::{injected, owner};
 use crate::words::names as listed;
+
+/// Why kubelet does not start a container again at once.
+const BACK_OFF: &str = "CrashLoopBackOff";
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
     order(judge);
@@ -38,7 +44,7 @@ fn users(judge: &mut Judge<'_>) {
         Interception::Redirect | Interception::Endpoint => "1338 and 1339",
     };
     for container in all(judge.pod).into_iter().filter(|container| !injected::is_ours(container.name)) {
-        let crashes = matches!(&container.state, State::Waiting { reason: "CrashLoopBackOff", .. });
+        let crashes = matches!(&container.state, State::Waiting { reason: BACK_OFF, .. });
         let Some(end) = container.last.filter(|end| crashes && end.code != 0) else { continue };
         judge.found(PodFinding::UserCrashes { container: container.name.to_owned(), code: end.code, ports });
     }
@@ -117,19 +123,29 @@ fn redirect(judge: &mut Judge<'_>, redirect: &Container<'_>) {
 
 fn emulator(judge: &mut Judge<'_>, emulator: &Container<'_>) {
     let (namespace, pod) = names(judge.pod);
+    if let Some(said) = why_down(judge, emulator)
+        && let Some((from, image)) = changed_image(judge, emulator)
+    {
+        let remedy = owner::recreate([judge.pod]);
+        let said = if said.is_empty() { said } else { format!(": {said}") };
+        return judge.found(PodFinding::ImageChanged { from, image, said, remedy });
+    }
     match &emulator.state {
         State::Ended(end) if end.code != 0 || !has_ended(judge.pod) => {
             judge.found(PodFinding::EmulatorEnded { code: end.code, said: end.said(), pod, namespace });
         }
         State::Ended(_) => {}
         State::Waiting { reason, .. } if !is_its_turn(reason) => match &emulator.last {
-            Some(end) => {
+            Some(end) if *reason == BACK_OFF => {
                 judge.found(PodFinding::EmulatorEnded { code: end.code, said: end.said(), pod, namespace });
             }
-            None => container_waits(judge, emulator),
+            _ => container_waits(judge, emulator),
         },
         State::Waiting { .. } | State::Unknown => not_yet(judge, emulator),
         State::Running => match &emulator.last {
+            Some(_) if is_restarted_with_pod(judge.pod, emulator) => {
+                judge.found(PodFinding::RestartedWithPod {});
+            }
             Some(end) if emulator.restarts > 0 && end.is_oom() => {
                 let limit =
                     injected::emulator(judge.pod).and_then(|spec| text(spec, "/resources/limits/memory"));
@@ -146,6 +162,49 @@ fn emulator(judge: &mut Judge<'_>, emulator: &Container<'_>) {
             _ => {}
         },
     }
+}
+
+/// Why it does not run, though it should; empty where its end does not tell.
+fn why_down(judge: &Judge<'_>, emulator: &Container<'_>) -> Option<String> {
+    match (&emulator.state, &emulator.last) {
+        (State::Ended(End { code: 0, .. }), _) => (!has_ended(judge.pod)).then(String::new),
+        (State::Ended(end), _) | (State::Waiting { reason: BACK_OFF, .. }, Some(end)) => Some(end.said()),
+        (State::Waiting { reason, message }, _) => {
+            (!is_its_turn(reason)).then(|| format!("{reason}: {message}"))
+        }
+        (State::Running | State::Unknown, _) => None,
+    }
+}
+
+/// The emulator's image before somebody changed it in the Pod, and the one that it has now. A container's status keeps the image that it
+/// ran from, and the redirect container was injected with the same one.
+fn changed_image(judge: &Judge<'_>, emulator: &Container<'_>) -> Option<(String, String)> {
+    let image = text(injected::emulator(judge.pod)?, "/image")?;
+    let (namespace, _) = names(judge.pod);
+    let Reference { settings, is_seen } = Reference::of(judge, &namespace);
+    if is_seen && settings.image == image {
+        return None;
+    }
+    // The runtime writes the registry that stands for none.
+    let is_same =
+        |ran: &str| ran.strip_suffix(image).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
+    let redirect = find(judge.pod, pod::REDIRECT_CONTAINER);
+    let ran = redirect.map(|redirect| redirect.image).into_iter().chain([emulator.image]);
+    let by_status = ran.filter(|ran| is_tag(ran) && is_tag(image)).find(|ran| !is_same(ran));
+    // The status of one that could not be started has the new image.
+    let end = match &emulator.state {
+        State::Ended(end) => Some(end),
+        _ => emulator.last.as_ref(),
+    };
+    let of_new_pods = || (is_seen && end.is_some_and(End::was_not_started)).then_some(settings.image);
+    let from = by_status.map(str::to_owned).or_else(of_new_pods)?;
+    Some((from, image.to_owned()))
+}
+
+/// Whether it names an image by a tag: a digest may be written in several ways.
+fn is_tag(image: &str) -> bool {
+    let name = image.rsplit('/').next().unwrap_or_default();
+    name.contains(':') && !image.contains('@') && !image.starts_with("sha256:")
 }
 
 fn container_waits(judge: &mut Judge<'_>, container: &Container<'_>) {

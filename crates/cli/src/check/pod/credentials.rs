@@ -4,10 +4,10 @@ use imds_contract::{annotation, environment};
 
 use super::Judge;
 use super::finding::PodFinding;
-use crate::facts::emulator::{Credentials, Outcome, outcome, page};
+use crate::facts::emulator::{Credentials, Outcome, hangs, outcome, page};
 use crate::facts::environment::value;
 use crate::facts::injected;
-use crate::facts::owner::Commands;
+use crate::facts::owner::{self, Commands};
 use crate::facts::samples::Samples;
 use crate::words::{count, names as listed, span};
 
@@ -15,6 +15,10 @@ const REQUESTS: &str = "imds_emulator_requests_total";
 const V1_READS: &str = "imds_emulator_imdsv1_reads_total";
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
+    if let Some(after) = hangs(judge.pod, judge.answers) {
+        let (seconds, remedy) = (after.as_secs(), owner::recreate([judge.pod]));
+        return judge.found(PodFinding::EmulatorHangs { seconds, remedy });
+    }
     match outcome(judge.pod, judge.answers, judge.now) {
         Some(Ok(outcome)) => told(judge, outcome),
         Some(Err((question, failure))) => judge.unseen(&question, &failure),

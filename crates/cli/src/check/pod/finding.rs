@@ -65,6 +65,11 @@ findings! {
     EmulatorEnded { code: i64, said: String, pod: String, namespace: String } = Wrong "emulator_ended"
         "the emulator has ended (exit code {code}): {said}"
         mend "kubectl logs {pod} --namespace {namespace} --container aws-imds-emulator";
+    ImageChanged { from: String, image: String, said: String, remedy: Commands } = Wrong "image_changed"
+        "the emulator's image was changed to {image}, from {from}, and it does not run{said}"
+        mend "{remedy}";
+    RestartedWithPod { } = Well "restarted_with_pod"
+        "the emulator was restarted with all of the Pod, not by itself";
     EmulatorRestarted { times: u64, said: String, pod: String, namespace: String } = Warning "emulator_restarted"
         "the emulator was restarted ({times}): {said}"
         mend "kubectl logs {pod} --namespace {namespace} --container aws-imds-emulator --previous";
@@ -72,6 +77,9 @@ findings! {
         "the emulator was restarted ({times}): its memory was full (OOMKilled, limit {limit})"
         mend "metadata:\n  annotations:\n    {annotation}: 64Mi";
 
+    EmulatorHangs { seconds: u64, remedy: Commands } = Wrong "emulator_hangs"
+        "the emulator hangs: the API server reaches the Pod, but port 1339 gave no answer within {seconds} s"
+        mend "{remedy}";
     Credentials { left: String, by: &'static str } = Well "credentials"
         "credentials are valid for {left} more{by}";
     RefreshFailing { left: String, said: String, command: Commands } = Warning "refresh_failing"

@@ -33,6 +33,7 @@ pub(super) fn plan(first: &Question, answers: &Answers) -> Vec<Question> {
     let mut questions = Vec::new();
     if injected::emulator(&pod).is_some() {
         questions.extend(emulator::questions(&pod));
+        questions.extend(emulator::closed_port(&pod, answers));
         questions.extend(cloud::questions(&pod, answers));
         questions.push(reference::question(&namespace));
     } else {
