@@ -1,5 +1,6 @@
 //! The operator's `emulatorEnv`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use imds_contract::{AllowedHosts, HopLimit, Invalid, Seconds, environment};
@@ -54,7 +55,7 @@ impl TryFrom<BTreeMap<String, String>> for EmulatorEnv {
             if !is_name(name) || RESERVED.contains(&name.as_str()) {
                 let accepted = "names of environment variables that the injection does not set itself: letters, digits and _-., \
                                 not beginning with a digit";
-                return Err(Invalid { value: name.clone(), accepted });
+                return Err(Invalid { value: name.clone(), accepted: accepted.into() });
             }
             if let Some(accepted) = refused_by_emulator(name, value) {
                 return Err(Invalid { value: format!("{name}={value}"), accepted });
@@ -90,9 +91,9 @@ fn is_name(name: &str) -> bool {
 
 /// The form that the emulator accepts for one of its own variables, where this is another: it would not start. Empty counts
 /// as unset there.
-fn refused_by_emulator(name: &str, value: &str) -> Option<&'static str> {
+fn refused_by_emulator(name: &str, value: &str) -> Option<Cow<'static, str>> {
     let one_of = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(value));
-    let refused = |accepted, is: bool| (!is).then_some(accepted);
+    let refused = |accepted: &'static str, is: bool| (!is).then(|| accepted.into());
     match name {
         _ if value.is_empty() => None,
         environment::START_TIMEOUT => value.parse::<Seconds>().err().map(|invalid| invalid.accepted),

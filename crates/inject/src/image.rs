@@ -23,7 +23,7 @@ pub fn image_reference(text: &str) -> Result<String, Invalid> {
     if is_reference(text) {
         Ok(text.to_owned())
     } else {
-        Err(Invalid { value: text.to_owned(), accepted: ACCEPTED })
+        Err(Invalid { value: text.to_owned(), accepted: ACCEPTED.into() })
     }
 }
 

@@ -42,7 +42,7 @@ impl FromStr for Quantity {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let amount = amount(text).ok_or_else(|| Invalid {
             value: text.to_owned(),
-            accepted: "a Kubernetes quantity, for example 10m, 0.5, 16Mi or 64M",
+            accepted: "a Kubernetes quantity, for example 10m, 0.5, 16Mi or 64M".into(),
         })?;
         Ok(Self { text: text.to_owned(), amount })
     }

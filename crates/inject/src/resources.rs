@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for Resources {
         }
         for (name, limit) in &limits.0 {
             if let Some(accepted) = too_low(name, limit) {
-                let invalid = Invalid { value: limit.to_string(), accepted };
+                let invalid = Invalid { value: limit.to_string(), accepted: accepted.into() };
                 return Err(D::Error::custom(format!("resources: the limit of {name}: {invalid}")));
             }
         }
@@ -90,7 +90,10 @@ impl<'de> Deserialize<'de> for Quantities {
         let parse = |(name, scalar): (String, Scalar)| {
             if !COMPUTE.contains(&name.as_str()) && name != EPHEMERAL_STORAGE {
                 let accepted = "cpu, memory or ephemeral-storage";
-                return Err(D::Error::custom(format!("resources: {}", Invalid { value: name, accepted })));
+                return Err(D::Error::custom(format!(
+                    "resources: {}",
+                    Invalid { value: name, accepted: accepted.into() }
+                )));
             }
             let quantity = scalar
                 .to_string()
@@ -162,7 +165,10 @@ impl Resources {
         let Asked { cpu_request, cpu_limit, memory_request, memory_limit } = asked;
         if *cpu_limit == Some(CpuLimit::None) && *constraint == Constraint::Equal {
             let accepted = "a limit, because the Pod is Guaranteed";
-            return Err((annotation::CPU_LIMIT, Invalid { value: "none".to_owned(), accepted }));
+            return Err((
+                annotation::CPU_LIMIT,
+                Invalid { value: "none".to_owned(), accepted: accepted.into() },
+            ));
         }
         if let Some((request, limit)) = memory_request.as_ref().zip(memory_limit.as_ref()) {
             let accepted = match constraint {
@@ -172,7 +178,10 @@ impl Resources {
             if request.amount() > limit.amount()
                 || *constraint == Constraint::Equal && request.amount() < limit.amount()
             {
-                return Err((annotation::MEMORY_REQUEST, Invalid { value: request.to_string(), accepted }));
+                return Err((
+                    annotation::MEMORY_REQUEST,
+                    Invalid { value: request.to_string(), accepted: accepted.into() },
+                ));
             }
         }
         let mut resources = self.clone();
@@ -244,7 +253,7 @@ impl Resources {
             let too_low = self.limits.get(name).and_then(|limit| too_low(name, limit));
             let asked = annotations.iter().find_map(|(annotation, asked)| Some((*annotation, (*asked)?)));
             if let (Some(accepted), Some((annotation, asked))) = (too_low, asked) {
-                return Err((annotation, Invalid { value: asked.to_string(), accepted }));
+                return Err((annotation, Invalid { value: asked.to_string(), accepted: accepted.into() }));
             }
         }
         Ok(())

@@ -84,7 +84,10 @@ fn in_partition_of(role: &RoleArn, partition: Partition, value: impl fmt::Displa
     if partition == role.partition() {
         return Ok(());
     }
-    Err(Invalid { value: value.to_string(), accepted: "one of the partition that the role's ARN names" })
+    Err(Invalid {
+        value: value.to_string(),
+        accepted: "one of the partition that the role's ARN names".into(),
+    })
 }
 
 impl Wishes {
@@ -106,7 +109,9 @@ impl Reader<'_> {
         // A file that never saw an API server may hold `session-duration: 3600`.
         let parsed = match value {
             Value::String(text) => text.parse(),
-            other => Err(Invalid { value: other.to_string(), accepted: "text: put the value in quotes" }),
+            other => {
+                Err(Invalid { value: other.to_string(), accepted: "text: put the value in quotes".into() })
+            }
         };
         self.check(annotation, parsed)
     }

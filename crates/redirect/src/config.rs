@@ -197,7 +197,9 @@ fn told(environment: &dyn Environment, name: &str) -> Option<String> {
 }
 
 fn parsed<T: FromStr>(name: &str, value: &str, accepted: &'static str) -> Result<T, String> {
-    value.parse().map_err(|_| format!("{name}: {}", Invalid { value: value.to_owned(), accepted }))
+    value
+        .parse()
+        .map_err(|_| format!("{name}: {}", Invalid { value: value.to_owned(), accepted: accepted.into() }))
 }
 
 fn set<T>(setting: &mut T, given: Result<T, String>, problems: &mut Vec<String>) {

@@ -43,6 +43,8 @@ pub struct NoProxy(Vec<Exception>);
 /// Not a proxy that we can use. Doesn't hold the text: a password may be in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyError {
+    /// Blanks or quotes around it, which neither curl nor Go accepts.
+    Surrounded,
     /// A proxy of another kind: `https`, `socks5` …
     Scheme,
     /// Not the URL of a proxy.
@@ -86,6 +88,10 @@ impl FromStr for Proxy {
     type Err = ProxyError;
 
     fn from_str(text: &str) -> Result<Self, ProxyError> {
+        let is_around = |c: char| c.is_whitespace() || matches!(c, '"' | '\'');
+        if text.starts_with(is_around) || text.ends_with(is_around) {
+            return Err(ProxyError::Surrounded);
+        }
         let rest = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
             Some(_) => return Err(ProxyError::Scheme),
@@ -106,6 +112,7 @@ impl FromStr for Proxy {
 impl fmt::Display for ProxyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = match self {
+            Self::Surrounded => "there are blanks or quotes around the URL",
             Self::Scheme => "the proxy is of another kind than HTTP",
             Self::Url => "this is not the URL of a proxy",
         };
@@ -275,6 +282,10 @@ mod tests {
         for (wrong, error) in [
             ("https://user:hunter2@proxy:3128", ProxyError::Scheme),
             ("socks5://proxy:1080", ProxyError::Scheme),
+            (" http://proxy:3128 ", ProxyError::Surrounded),
+            ("http://proxy:3128\n", ProxyError::Surrounded),
+            ("\"http://proxy:3128\"", ProxyError::Surrounded),
+            ("'http://user:hunter2@proxy:3128'", ProxyError::Surrounded),
             ("http://", ProxyError::Url),
             ("", ProxyError::Url),
             ("http://proxy:99999", ProxyError::Url),

@@ -311,7 +311,10 @@ fn external_id(case: &Case) -> Judged {
 fn region(case: &Case) -> Judged {
     let named = case.identity.region.as_deref();
     let in_words = named.unwrap_or("none: the partition's global endpoint");
-    let parsed = named.and_then(|region| region.parse::<Region>().ok());
+    let parsed = match named.map(str::parse::<Region>).transpose() {
+        Ok(parsed) => parsed,
+        Err(invalid) => return Some((Verdict::Wrong, invalid.to_string())),
+    };
     let other = parsed.zip(case.role()).filter(|(region, role)| region.partition() != role.partition());
     if let Some((region, role)) = other {
         return Some((

@@ -310,6 +310,13 @@ fn of_pods() -> Vec<Wrong> {
             "could not connect to sts.eu-moon-1.amazonaws.com:443: failed to lookup address information",
         ),
         stranger(
+            "a local zone's group in place of a region",
+            "region",
+            "AWS_REGION",
+            "us-west-2-lax-1",
+            "could not connect to sts.us-west-2-lax-1.amazonaws.com:443: failed to lookup address information",
+        ),
+        stranger(
             "a session that is longer than the role allows",
             "session duration",
             "IMDS_SESSION_DURATION",

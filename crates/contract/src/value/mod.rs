@@ -25,12 +25,12 @@ pub struct Invalid {
     /// What was given; only its [`excerpt`] is printed.
     pub value: String,
     /// A phrase that completes "accepted: …".
-    pub accepted: &'static str,
+    pub accepted: Cow<'static, str>,
 }
 
 impl Invalid {
-    fn new(value: &str, accepted: &'static str) -> Self {
-        Self { value: value.to_owned(), accepted }
+    fn new(value: &str, accepted: impl Into<Cow<'static, str>>) -> Self {
+        Self { value: value.to_owned(), accepted: accepted.into() }
     }
 }
 

@@ -108,17 +108,33 @@ impl FromStr for Region {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let partition = match text.strip_suffix("-global") {
-            Some(id) => Partition::from_id(id),
-            None => has_region_form(text).then(|| partition_of(text)),
-        };
-        partition.map(|partition| Self { name: text.to_owned(), partition }).ok_or_else(|| {
-            Invalid::new(
+        parse(text).ok_or_else(|| match meant(text) {
+            Some(Region { name, .. }) => Invalid::new(text, format!("an AWS region, here {name}")),
+            None => Invalid::new(
                 text,
                 "an AWS region, for example us-east-1, eu-central-1, cn-north-1 or us-gov-west-1",
-            )
+            ),
         })
     }
+}
+
+fn parse(text: &str) -> Option<Region> {
+    let partition = match text.strip_suffix("-global") {
+        Some(id) => Partition::from_id(id),
+        None => has_region_form(text).then(|| partition_of(text)),
+    };
+    partition.map(|partition| Region { name: text.to_owned(), partition })
+}
+
+/// The region that is probably meant by another spelling, or by one of its zones: `us-east-1a`, `us-west-2-lax-1`,
+/// `us-east-1-wl1-bos-wlz-1`. Source: EC2 user guide, "Regions and Zones".
+fn meant(text: &str) -> Option<Region> {
+    let is_around = |c: char| c.is_whitespace() || matches!(c, '"' | '\'');
+    let name = text.trim_matches(is_around).to_ascii_lowercase().replace('_', "-");
+    // The number ends a region's name.
+    let digits = name.find(|c: char| c.is_ascii_digit()).and_then(|start| name.get(start..));
+    let rest = digits.map_or("", |digits| digits.trim_start_matches(|c: char| c.is_ascii_digit()));
+    parse(name.strip_suffix(rest)?)
 }
 
 impl fmt::Display for Region {
@@ -127,16 +143,19 @@ impl fmt::Display for Region {
     }
 }
 
-/// At least three words joined by `-`, the last a number: `us-gov-west-1`.
+/// At least three words joined by `-`, the last a number, and no other: `us-gov-west-1`. The names of zones and of their groups go on
+/// after it.
 fn has_region_form(text: &str) -> bool {
     let words: Vec<&str> = text.split('-').collect();
-    let [first, .., number] = words.as_slice() else { return false };
-    let is_word =
-        |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let [places @ .., number] = words.as_slice() else { return false };
+    let is_place = |word: &&str| {
+        word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
     words.len() >= 3
         && text.len() <= 63
-        && words.iter().all(is_word)
-        && first.bytes().all(|b| b.is_ascii_lowercase())
+        && places.iter().all(is_place)
+        && !number.is_empty()
         && number.bytes().all(|b| b.is_ascii_digit())
 }
 
@@ -167,6 +186,30 @@ mod tests {
             ("us-isof-south-1", Partition::AwsIsoF),
         ] {
             assert_eq!(name.parse::<Region>().unwrap().partition(), partition, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_the_region_of_a_zone_or_of_another_spelling() {
+        for (wrong, region) in [
+            ("us-east-1a", "us-east-1"),
+            ("us-gov-west-1b", "us-gov-west-1"),
+            ("us-west-2-lax-1", "us-west-2"),
+            ("us-west-2-lax-1a", "us-west-2"),
+            ("us-east-1-wl1-bos-wlz-1", "us-east-1"),
+            ("us-east-1-wl1", "us-east-1"),
+            ("US-EAST-1", "us-east-1"),
+            ("EU_CENTRAL_1", "eu-central-1"),
+            (" eu-central-1\n", "eu-central-1"),
+            ("\"eu-central-1\"", "eu-central-1"),
+            ("AWS-Global", "aws-global"),
+        ] {
+            let error = wrong.parse::<Region>().unwrap_err().to_string();
+            assert_eq!(error, format!("{wrong:?} is not accepted; accepted: an AWS region, here {region}"));
+        }
+        for unknown in ["mars", "use1-az1", "us-east", "\u{e9}-\u{e9}-1", "-1", "", "\"", "nowhere-global"] {
+            let error = unknown.parse::<Region>().unwrap_err().to_string();
+            assert!(error.contains("for example us-east-1, "), "{error}");
         }
     }
 

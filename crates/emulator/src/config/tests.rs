@@ -97,13 +97,19 @@ fn wrong_sts_settings_are_reported_too() {
             ("AWS_ENDPOINT_URL_STS", "ftp://example.com"),
             ("AWS_USE_FIPS_ENDPOINT", "maybe"),
             ("AWS_STS_REGIONAL_ENDPOINTS", "global"),
-            ("HTTPS_PROXY", "socks5://proxy:1080"),
+            ("HTTPS_PROXY", " http://proxy:3128 "),
+            ("AWS_REGION", "us-west-2-lax-1"),
         ],
     )
     .join("\n");
-    for name in ["AWS_ENDPOINT_URL_STS", "AWS_USE_FIPS_ENDPOINT", "AWS_STS_REGIONAL_ENDPOINTS", "HTTPS_PROXY"]
-    {
-        assert!(all.contains(name), "{name} is not in:\n{all}");
+    for expected in [
+        "AWS_ENDPOINT_URL_STS: ",
+        "AWS_USE_FIPS_ENDPOINT: ",
+        "AWS_STS_REGIONAL_ENDPOINTS: ",
+        "HTTPS_PROXY: there are blanks or quotes around the URL; accepted: http://host:port",
+        "AWS_REGION: \"us-west-2-lax-1\" is not accepted; accepted: an AWS region, here us-west-2",
+    ] {
+        assert!(all.contains(expected), "{expected} is not in:\n{all}");
     }
 }
 
