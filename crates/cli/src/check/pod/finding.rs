@@ -38,7 +38,7 @@ findings! {
         "{sentence}";
 
     Order { containers: String } = Well "order"
-        "{containers} come before your containers";
+        "your containers come after {containers}";
     OrderWrong { before: String } = Wrong "order_wrong"
         "{before} starts before ours: it finds no IMDS, or the node's own"
         mend "# another webhook put it there: have it called before imds-webhook (by name, in alphabetical order), or append";
