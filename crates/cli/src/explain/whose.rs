@@ -22,10 +22,17 @@ fn named(lower: &str) -> Option<Cause> {
 }
 
 fn is_of_sts(lower: &str) -> bool {
-    ["assumerole", "sts answered", "operation error sts", "perform: sts:", "perform sts:"]
-        .iter()
-        .any(|part| lower.contains(part))
-        || hosts(lower).any(is_sts)
+    const WORDS: [&str; 8] = [
+        "assumerole",
+        "webidentityerr",
+        "openidconnect",
+        "identity provider",
+        "sts answered",
+        "operation error sts",
+        "perform: sts:",
+        "perform sts:",
+    ];
+    WORDS.iter().any(|part| lower.contains(part)) || hosts(lower).any(is_sts)
 }
 
 /// Of a request that the app made with its credentials: `s3:PutObject`, or an SDK's name of the operation.
@@ -71,8 +78,9 @@ const FOREIGN: [&str; 9] = [
 /// Whether a host is named, and none that may be STS: a name of AWS's without `sts`, or one of somebody else. What has no dot, and
 /// addresses, may be anything; behind a proxy the host is the proxy's.
 fn names_foreign_host(lower: &str) -> bool {
-    !lower.contains("proxy")
-        && hosts(lower).any(|host| host.contains('.') && host.bytes().any(|b| b.is_ascii_alphabetic()))
+    // Where programs tell of their documentation.
+    const PAGES: [&str; 4] = ["curl.se", "curl.haxx.se", "docs.aws.amazon.com", "aws.amazon.com"];
+    !lower.contains("proxy") && hosts(lower).any(|host| host.contains('.') && !PAGES.contains(&host))
 }
 
 fn is_sts(host: &str) -> bool {
