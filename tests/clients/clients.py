@@ -177,6 +177,7 @@ CLIENTS = (
     Client(
         "DuckDB (aws, httpfs)", python(VENVS / "duckdb", "duckdb_s3.py"), of_pip(VENVS / "duckdb", "duckdb"), asks=V2 * 2, container=(),
         **SIGNS, note="A secret with `PROVIDER credential_chain, CHAIN 'instance'`, by the AWS SDK for C++. Asks twice."),
+    Client("chdb (ClickHouse)", python(VENVS / "chdb", "chdb_s3.py"), of_pip(VENVS / "chdb", "chdb"), **SIGNS),
     Client("s3cmd", script("s3cmd.sh"), of_debian("s3cmd"), **SIGNS, **KNOWS_NEITHER, note="Knows neither variable."),
     Client(
         "s3fs", script("s3fs.sh"), of_debian("s3fs"), asks=("role v1", "token", "document v2"), **SIGNS, **KNOWS_NEITHER,

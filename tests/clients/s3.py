@@ -1,4 +1,4 @@
-"""An S3 that holds one object and takes any signature. It remembers whose key was in it, for clients that print none."""
+"""An S3 that holds one object and takes any signature, but wants one. It remembers whose key was in it, for clients that print none."""
 import http.server
 import re
 import threading
@@ -25,6 +25,9 @@ class S3:
                 key = re.search(r"Credential=(\w+)/", self.headers.get("Authorization", ""))
                 if key and self.headers.get("x-amz-security-token"):
                     s3.keys.append(key[1])
+                if not key:
+                    # Nothing here is for everybody.
+                    return self.send_error(403)
                 body = (BUCKETS if path == "/" else OBJECTS).encode()
                 part = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
                 first, last = map(int, part.groups()) if part else (0, len(body))
