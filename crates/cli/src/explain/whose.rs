@@ -56,23 +56,35 @@ fn of_request(lower: &str) -> Option<Cause> {
 }
 
 /// Of credentials that AWS does not take. STS says this of a role of a chain, too.
-const SIGNED: [&str; 3] =
-    ["token included in the request is invalid", "invalidclienttokenid", "signaturedoesnotmatch"];
+const SIGNED: [&str; 4] = [
+    "token included in the request is invalid",
+    "invalidclienttokenid",
+    "requestexpired",
+    "signaturedoesnotmatch",
+];
 
 const DENIED: [&str; 6] =
     ["accessdenied", "unauthorizedoperation", "not authorized", "statuscode: 403", "(403)", "forbidden"];
 
-/// Words of programs that never ask STS.
-const FOREIGN: [&str; 9] = [
+/// Words of programs that never ask STS, and ports that it never has: of the API server, etcd and data bases.
+const FOREIGN: [&str; 17] = [
     "error from server", // kubectl
     "unable to connect to the server",
     "the connection to the server",
-    ":6443",
+    "timed out waiting for the condition",
     "failed to pull", // kubelet, containerd
     "errimagepull",
+    "imagepullbackoff",
     "pulling image",
     "npm err",
     "could not connect to server", // libpq
+    ":2379",
+    ":3306",
+    ":5432",
+    ":6379",
+    ":6443",
+    ":9092",
+    ":27017",
 ];
 
 /// Whether a host is named, and none that may be STS: a name of AWS's without `sts`, or one of somebody else. What has no dot, and
@@ -89,17 +101,8 @@ fn is_sts(host: &str) -> bool {
 
 /// The hosts that a text names: in a URL, with a port, or where programs tell of a name that they looked up.
 fn hosts(lower: &str) -> impl Iterator<Item = &str> {
-    const LEADS: [&str; 9] = [
-        "lookup",
-        "enotfound",
-        "eai_again",
-        "unknownhostexception:",
-        "host:",
-        "host",
-        "resolve",
-        "resolve:",
-        "'",
-    ];
+    const LEADS: [&str; 8] =
+        ["lookup", "enotfound", "eai_again", "unknownhostexception:", "host:", "host", "resolve", "to"];
     let is_edge = |c: char| c.is_whitespace() || "\"'`(),;<>{}=".contains(c);
     let words = lower.split(is_edge).filter(|word| !word.is_empty());
     let mut before = "";
