@@ -388,7 +388,7 @@ causes! {
 
 /// What the emulator does until it is mended. The waits are those of its schedule.
 fn meanwhile(remedy: Option<Remedy>) -> &'static str {
-    let Some(remedy) = remedy else { return "The emulator has no part in this, and goes on." };
+    let Some(remedy) = remedy else { return "The emulator has no part in this." };
     match remedy {
         Remedy::Retry => {
             "The emulator tries again, every 30 seconds at most; credentials that are there are served to their end."
