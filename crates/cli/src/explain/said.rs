@@ -282,7 +282,7 @@ mod tests {
         }
     }
 
-    /// As programs print them: explanation and text; `-` where there is nothing to explain. Most were seen, some are of bug reports.
+    /// As programs print them: explanation and text; `-` where there is nothing to explain. Written down by hand, not recorded.
     #[test]
     fn an_error_of_another_program_is_explained_as_what_it_is() {
         let wrong = include_str!("errors.tsv").lines().filter_map(|line| {
