@@ -55,10 +55,10 @@ impl TryFrom<BTreeMap<String, String>> for EmulatorEnv {
             if !is_name(name) || RESERVED.contains(&name.as_str()) {
                 let accepted = "names of environment variables that the injection does not set itself: letters, digits and _-., \
                                 not beginning with a digit";
-                return Err(Invalid { value: name.clone(), accepted: accepted.into() });
+                return Err(Invalid::new(name, accepted));
             }
             if let Some(accepted) = refused_by_emulator(name, value) {
-                return Err(Invalid { value: format!("{name}={value}"), accepted });
+                return Err(Invalid::new(format!("{name}={value}"), accepted));
             }
         }
         Ok(Self(variables))

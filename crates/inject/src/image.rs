@@ -20,11 +20,7 @@ const DIGESTS: [(&str, usize); 3] = [("sha256", 64), ("sha384", 96), ("sha512", 
 /// Checks a reference to an image; the reference as it was given. Every place that takes one calls this: the settings file,
 /// `imds-webhook --image` and `kubectl-imds inject --image`.
 pub fn image_reference(text: &str) -> Result<String, Invalid> {
-    if is_reference(text) {
-        Ok(text.to_owned())
-    } else {
-        Err(Invalid { value: text.to_owned(), accepted: ACCEPTED.into() })
-    }
+    if is_reference(text) { Ok(text.to_owned()) } else { Err(Invalid::new(text, ACCEPTED)) }
 }
 
 fn is_reference(text: &str) -> bool {

@@ -40,10 +40,8 @@ impl FromStr for Quantity {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let amount = amount(text).ok_or_else(|| Invalid {
-            value: text.to_owned(),
-            accepted: "a Kubernetes quantity, for example 10m, 0.5, 16Mi or 64M".into(),
-        })?;
+        let amount = amount(text)
+            .ok_or_else(|| Invalid::new(text, "a Kubernetes quantity, for example 10m, 0.5, 16Mi or 64M"))?;
         Ok(Self { text: text.to_owned(), amount })
     }
 }

@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for Resources {
         }
         for (name, limit) in &limits.0 {
             if let Some(accepted) = too_low(name, limit) {
-                let invalid = Invalid { value: limit.to_string(), accepted: accepted.into() };
+                let invalid = Invalid::new(limit.to_string(), accepted);
                 return Err(D::Error::custom(format!("resources: the limit of {name}: {invalid}")));
             }
         }
@@ -90,10 +90,7 @@ impl<'de> Deserialize<'de> for Quantities {
         let parse = |(name, scalar): (String, Scalar)| {
             if !COMPUTE.contains(&name.as_str()) && name != EPHEMERAL_STORAGE {
                 let accepted = "cpu, memory or ephemeral-storage";
-                return Err(D::Error::custom(format!(
-                    "resources: {}",
-                    Invalid { value: name, accepted: accepted.into() }
-                )));
+                return Err(D::Error::custom(format!("resources: {}", Invalid::new(name, accepted))));
             }
             let quantity = scalar
                 .to_string()
@@ -165,10 +162,7 @@ impl Resources {
         let Asked { cpu_request, cpu_limit, memory_request, memory_limit } = asked;
         if *cpu_limit == Some(CpuLimit::None) && *constraint == Constraint::Equal {
             let accepted = "a limit, because the Pod is Guaranteed";
-            return Err((
-                annotation::CPU_LIMIT,
-                Invalid { value: "none".to_owned(), accepted: accepted.into() },
-            ));
+            return Err((annotation::CPU_LIMIT, Invalid::new("none", accepted)));
         }
         if let Some((request, limit)) = memory_request.as_ref().zip(memory_limit.as_ref()) {
             let accepted = match constraint {
@@ -178,10 +172,7 @@ impl Resources {
             if request.amount() > limit.amount()
                 || *constraint == Constraint::Equal && request.amount() < limit.amount()
             {
-                return Err((
-                    annotation::MEMORY_REQUEST,
-                    Invalid { value: request.to_string(), accepted: accepted.into() },
-                ));
+                return Err((annotation::MEMORY_REQUEST, Invalid::new(request.to_string(), accepted)));
             }
         }
         let mut resources = self.clone();
@@ -253,7 +244,7 @@ impl Resources {
             let too_low = self.limits.get(name).and_then(|limit| too_low(name, limit));
             let asked = annotations.iter().find_map(|(annotation, asked)| Some((*annotation, (*asked)?)));
             if let (Some(accepted), Some((annotation, asked))) = (too_low, asked) {
-                return Err((annotation, Invalid { value: asked.to_string(), accepted: accepted.into() }));
+                return Err((annotation, Invalid::new(asked.to_string(), accepted)));
             }
         }
         Ok(())

@@ -53,7 +53,7 @@ impl fmt::Display for ServerVersion {
 }
 
 fn invalid(text: &str) -> Invalid {
-    Invalid { value: text.to_owned(), accepted: "a Kubernetes version, for example 1.32".into() }
+    Invalid::new(text, "a Kubernetes version, for example 1.32")
 }
 
 #[cfg(test)]

@@ -99,10 +99,7 @@ impl FromStr for SessionNameTemplate {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let parts = parts(text).filter(|parts| !parts.is_empty() && text.len() > 1).ok_or_else(|| Invalid {
-            value: text.to_owned(),
-            accepted: "at least 2 letters, digits and _+=,.@- with {namespace}, {pod} and {serviceaccount}, for example {namespace}.{pod}".into(),
-        })?;
+        let parts = parts(text).filter(|parts| !parts.is_empty() && text.len() > 1).ok_or_else(|| Invalid::new(text, "at least 2 letters, digits and _+=,.@- with {namespace}, {pod} and {serviceaccount}, for example {namespace}.{pod}"))?;
         Ok(Self { text: text.to_owned(), parts })
     }
 }

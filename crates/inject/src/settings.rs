@@ -212,7 +212,7 @@ fn audience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
     let illegal = |c: char| c.is_whitespace() || c.is_control();
     if value.is_empty() || value.contains(illegal) {
         let accepted = "an audience without blanks, for example sts.amazonaws.com";
-        return Err(refused("tokenAudience", &Invalid { value, accepted: accepted.into() }));
+        return Err(refused("tokenAudience", &Invalid::new(value, accepted)));
     }
     Ok(value)
 }
@@ -229,7 +229,7 @@ fn secret_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String
             && name.bytes().all(|b| alphanumeric(b) || b == b'-' || b == b'.');
         if !legal || seen.contains(&name) {
             let accepted = "names of Secrets (lower-case letters, digits, - and .), each once";
-            return Err(refused("imagePullSecrets", &Invalid { value: name, accepted: accepted.into() }));
+            return Err(refused("imagePullSecrets", &Invalid::new(name, accepted)));
         }
         seen.push(name);
     }

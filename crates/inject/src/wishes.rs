@@ -84,10 +84,7 @@ fn in_partition_of(role: &RoleArn, partition: Partition, value: impl fmt::Displa
     if partition == role.partition() {
         return Ok(());
     }
-    Err(Invalid {
-        value: value.to_string(),
-        accepted: "one of the partition that the role's ARN names".into(),
-    })
+    Err(Invalid::new(value.to_string(), "one of the partition that the role's ARN names"))
 }
 
 impl Wishes {
@@ -109,9 +106,7 @@ impl Reader<'_> {
         // A file that never saw an API server may hold `session-duration: 3600`.
         let parsed = match value {
             Value::String(text) => text.parse(),
-            other => {
-                Err(Invalid { value: other.to_string(), accepted: "text: put the value in quotes".into() })
-            }
+            other => Err(Invalid::new(other.to_string(), "text: put the value in quotes")),
         };
         self.check(annotation, parsed)
     }

@@ -83,7 +83,7 @@ impl FromStr for Fault {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        parse(text).ok_or_else(|| Invalid { value: text.to_owned(), accepted: ACCEPTED.into() })
+        parse(text).ok_or_else(|| Invalid::new(text, ACCEPTED))
     }
 }
 

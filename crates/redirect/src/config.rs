@@ -197,9 +197,7 @@ fn told(environment: &dyn Environment, name: &str) -> Option<String> {
 }
 
 fn parsed<T: FromStr>(name: &str, value: &str, accepted: &'static str) -> Result<T, String> {
-    value
-        .parse()
-        .map_err(|_| format!("{name}: {}", Invalid { value: value.to_owned(), accepted: accepted.into() }))
+    value.parse().map_err(|_| format!("{name}: {}", Invalid::new(value, accepted)))
 }
 
 fn set<T>(setting: &mut T, given: Result<T, String>, problems: &mut Vec<String>) {

@@ -47,7 +47,7 @@ impl RoleChain {
             return Ok(());
         }
         Err(Invalid::new(
-            &duration.to_string(),
+            duration.to_string(),
             "at most 3600 with assume-role-arns: STS caps chained sessions",
         ))
     }

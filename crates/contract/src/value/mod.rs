@@ -29,8 +29,9 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    fn new(value: &str, accepted: impl Into<Cow<'static, str>>) -> Self {
-        Self { value: value.to_owned(), accepted: accepted.into() }
+    /// Of this value; `accepted` completes "accepted: …".
+    pub fn new(value: impl Into<String>, accepted: impl Into<Cow<'static, str>>) -> Self {
+        Self { value: value.into(), accepted: accepted.into() }
     }
 }
 
@@ -65,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_message_repeats_no_more_than_an_excerpt() {
-        let message = Invalid::new(&"é".repeat(100_000), "less").to_string();
+        let message = Invalid::new("é".repeat(100_000), "less").to_string();
         assert_eq!(message, format!("\"{}…\" is not accepted; accepted: less", "é".repeat(100)));
         assert_eq!(excerpt(&"é".repeat(100)), "é".repeat(100));
     }

@@ -136,7 +136,7 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let accepted = "IP:PORT, for example 127.0.0.1:1338 or [::1]:1338";
-        text.parse().map(Self).map_err(|_| Invalid { value: text.to_owned(), accepted: accepted.into() })
+        text.parse().map(Self).map_err(|_| Invalid::new(text, accepted))
     }
 }
 
@@ -147,8 +147,7 @@ impl FromStr for Level {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let refused =
-            || Invalid { value: text.to_owned(), accepted: "error, warn, info, debug or trace".into() };
+        let refused = || Invalid::new(text, "error, warn, info, debug or trace");
         text.parse().ok().filter(|level| *level > LevelFilter::Off).map(Self).ok_or_else(refused)
     }
 }
@@ -161,10 +160,7 @@ impl FromStr for Word {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let legal = (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-        let refused = || Invalid {
-            value: text.to_owned(),
-            accepted: "up to 253 printable characters, no blank".into(),
-        };
+        let refused = || Invalid::new(text, "up to 253 printable characters, no blank");
         legal.then(|| Self(text.to_owned())).ok_or_else(refused)
     }
 }

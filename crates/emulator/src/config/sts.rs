@@ -94,7 +94,7 @@ impl FromStr for Switch {
         match text.to_ascii_lowercase().as_str() {
             "true" => Ok(Self(true)),
             "false" => Ok(Self(false)),
-            _ => Err(Invalid { value: text.to_owned(), accepted: "true or false".into() }),
+            _ => Err(Invalid::new(text, "true or false")),
         }
     }
 }

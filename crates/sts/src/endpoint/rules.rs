@@ -160,7 +160,7 @@ impl FromStr for RegionalEndpoints {
         match text {
             _ if text.eq_ignore_ascii_case("regional") => Ok(Self::Regional),
             _ if text.eq_ignore_ascii_case("legacy") => Ok(Self::Legacy),
-            _ => Err(Invalid { value: text.to_owned(), accepted: "regional or legacy".into() }),
+            _ => Err(Invalid::new(text, "regional or legacy")),
         }
     }
 }
