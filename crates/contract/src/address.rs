@@ -17,7 +17,40 @@ pub const EMULATOR_PORT: u16 = 1338;
 /// The port, on every address of the Pod, on which the emulator serves health and metrics: never a credential.
 pub const ADMIN_PORT: u16 = 1339;
 
+/// Whether an address is in `network/prefix`. None is where the prefix is longer than the network's addresses.
+pub fn is_in_range(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
+    let common = match (address, network) {
+        (IpAddr::V4(address), IpAddr::V4(network)) => (address.to_bits() ^ network.to_bits()).leading_zeros(),
+        (IpAddr::V6(address), IpAddr::V6(network)) => (address.to_bits() ^ network.to_bits()).leading_zeros(),
+        _ => return false,
+    };
+    common >= prefix.into()
+}
+
 /// Whether the emulator serves IMDS on this address to its own Pod only: a loopback address, or IMDS's own.
 pub fn is_pod_local(ip: IpAddr) -> bool {
     ip.is_loopback() || ip == IMDS_IPV4 || ip == IMDS_IPV6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_of_one_family_and_no_longer_than_its_addresses() {
+        for (address, network, prefix, expected) in [
+            ("169.254.169.254", "169.254.0.0", 16, true),
+            ("169.254.169.254", "0.0.0.0", 0, true),
+            ("169.254.169.254", "169.254.169.254", 32, true),
+            ("169.254.169.254", "169.254.169.255", 32, false),
+            ("169.254.169.254", "169.254.169.254", 33, false),
+            ("169.254.169.254", "::", 0, false),
+            ("fd00:ec2::254", "fd00:ec2::", 32, true),
+            ("fd00:ec2::254", "fd00:ec3::", 32, false),
+            ("fd00:ec2::254", "::", 0, true),
+        ] {
+            let is_in = is_in_range(address.parse().unwrap(), network.parse().unwrap(), prefix);
+            assert_eq!(is_in, expected, "{address} in {network}/{prefix}");
+        }
+    }
 }

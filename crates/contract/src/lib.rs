@@ -13,6 +13,6 @@ mod visible;
 
 pub use value::{
     AllowedHosts, Hop, HopLimit, HttpTokens, Interception, Invalid, Metadata, Partition, Region, RoleArn,
-    RoleChain, Seconds, SessionDuration, SessionName, Start, excerpt, is_object_name,
+    RoleChain, Seconds, SessionDuration, SessionName, Start, excerpt, is_blank_or_quote, is_object_name,
 };
 pub use visible::{visible, visible_lines};

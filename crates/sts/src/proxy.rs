@@ -15,6 +15,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use imds_contract::{address, is_blank_or_quote};
 use zeroize::Zeroizing;
 
 use crate::endpoint::{bracketed, host_and_port};
@@ -88,8 +89,7 @@ impl FromStr for Proxy {
     type Err = ProxyError;
 
     fn from_str(text: &str) -> Result<Self, ProxyError> {
-        let is_around = |c: char| c.is_whitespace() || matches!(c, '"' | '\'');
-        if text.starts_with(is_around) || text.ends_with(is_around) {
+        if text.starts_with(is_blank_or_quote) || text.ends_with(is_blank_or_quote) {
             return Err(ProxyError::Surrounded);
         }
         let rest = match text.split_once("://") {
@@ -196,7 +196,7 @@ impl Hosts {
                 host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             }
             Self::Range { network, prefix } => {
-                host.parse().is_ok_and(|address| in_range(address, *network, *prefix))
+                host.parse().is_ok_and(|ip| address::is_in_range(ip, *network, *prefix))
             }
         }
     }
@@ -204,16 +204,6 @@ impl Hosts {
 
 fn bits(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
-}
-
-fn in_range(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
-    let number = |address: IpAddr| match address {
-        IpAddr::V4(address) => u128::from(address.to_bits()),
-        IpAddr::V6(address) => address.to_bits(),
-    };
-    let host_bits = u32::from(bits(network) - prefix);
-    let network_of = |address| number(address).checked_shr(host_bits).unwrap_or(0);
-    address.is_ipv4() == network.is_ipv4() && network_of(address) == network_of(network)
 }
 
 fn is_loopback(host: &str) -> bool {

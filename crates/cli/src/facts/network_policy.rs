@@ -51,19 +51,10 @@ fn holds(block: &Value, address: IpAddr) -> bool {
     block.get("cidr").is_some_and(is_in) && !list(block, "/except").iter().any(is_in)
 }
 
-fn is_in_range(range: &str, address: IpAddr) -> bool {
-    let parts =
-        range.split_once('/').and_then(|(network, bits)| Some((network.parse().ok()?, bits.parse().ok()?)));
-    let Some((network, bits)): Option<(IpAddr, u32)> = parts else { return false };
-    match (network, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => {
-            (network.to_bits() ^ address.to_bits()).leading_zeros() >= bits
-        }
-        (IpAddr::V6(network), IpAddr::V6(address)) => {
-            (network.to_bits() ^ address.to_bits()).leading_zeros() >= bits
-        }
-        _ => false,
-    }
+fn is_in_range(range: &str, ip: IpAddr) -> bool {
+    let parts = range.split_once('/');
+    let parts = parts.and_then(|(network, prefix)| Some((network.parse().ok()?, prefix.parse().ok()?)));
+    parts.is_some_and(|(network, prefix)| address::is_in_range(ip, network, prefix))
 }
 
 #[cfg(test)]

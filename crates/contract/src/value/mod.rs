@@ -54,6 +54,11 @@ pub fn excerpt(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether it is what stands around a value that was written with too much, as `" value "` is: a blank or a quote.
+pub fn is_blank_or_quote(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '"' | '\'')
+}
+
 /// Whether it has the length and the characters of an object's name. Source: Kubernetes, "Object Names and IDs".
 pub fn is_object_name(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Invalid;
+use super::{Invalid, is_blank_or_quote};
 
 /// An AWS partition. Source: `partitions.json` of the AWS SDKs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -129,8 +129,7 @@ fn parse(text: &str) -> Option<Region> {
 /// The region that is probably meant by another spelling, or by one of its zones: `us-east-1a`, `us-west-2-lax-1`,
 /// `us-east-1-wl1-bos-wlz-1`. Source: EC2 user guide, "Regions and Zones".
 fn meant(text: &str) -> Option<Region> {
-    let is_around = |c: char| c.is_whitespace() || matches!(c, '"' | '\'');
-    let name = text.trim_matches(is_around).to_ascii_lowercase().replace('_', "-");
+    let name = text.trim_matches(is_blank_or_quote).to_ascii_lowercase().replace('_', "-");
     // The number ends a region's name.
     let digits = name.find(|c: char| c.is_ascii_digit()).and_then(|start| name.get(start..));
     let rest = digits.map_or("", |digits| digits.trim_start_matches(|c: char| c.is_ascii_digit()));
