@@ -147,12 +147,9 @@ impl Client {
             .map_err(|error| failed(&error.to_string()))?;
         let connector = TlsConnector::from(Arc::new(config));
         let handshake = async {
-            connector.connect(name, stream).await.map_err(|error| match imds_tls::error_of(&error) {
-                Some(error) => failed(&imds_tls::handshake_in_words(
-                    error,
-                    format_args!("{trust}; AWS_CA_BUNDLE names another PEM file"),
-                )),
-                None => failed(&error.to_string()),
+            connector.connect(name, stream).await.map_err(|error| {
+                let trusted = format_args!("{trust}; AWS_CA_BUNDLE names another PEM file");
+                failed(&imds_tls::handshake_in_words(&error, trusted))
             })
         };
         Ok(Box::new(deadline.keep(&what, handshake).await?))

@@ -10,15 +10,16 @@ pub fn error_of(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Why a server was not talked to; `trusted` says whose certificates are.
-pub fn handshake_in_words(error: &Error, trusted: impl Display) -> String {
-    let signer = match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => "nobody whom we trust",
+/// Why a handshake failed; `trusted` says whose certificates are.
+pub fn handshake_in_words(error: &io::Error, trusted: impl Display) -> String {
+    let signer = match error_of(error) {
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => "nobody whom we trust",
         // What a CA that was made anew under its old name looks like, too.
-        Error::InvalidCertificate(CertificateError::BadSignature) => {
+        Some(Error::InvalidCertificate(CertificateError::BadSignature)) => {
             "nobody whom we trust, or with a key that is too short (RSA takes 2048 bits)"
         }
-        error => return in_words(error),
+        Some(error) => return in_words(error),
+        None => return error.to_string(),
     };
     format!("its certificate is signed by {signer} (trusted: {trusted})")
 }
@@ -83,9 +84,10 @@ mod tests {
                 "received corrupt message of type invalid content type",
             ),
         ] {
-            assert_eq!(handshake_in_words(&error, "x.pem"), words);
+            assert_eq!(handshake_in_words(&io::Error::other(error), "x.pem"), words);
         }
-        let short = handshake_in_words(&Error::InvalidCertificate(CertificateError::BadSignature), "x.pem");
+        let short = io::Error::other(Error::InvalidCertificate(CertificateError::BadSignature));
+        let short = handshake_in_words(&short, "x.pem");
         assert!(short.contains("2048 bits") && short.contains("x.pem"), "{short}");
     }
 

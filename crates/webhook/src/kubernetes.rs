@@ -227,10 +227,7 @@ impl Client {
                 .await
                 .map_err(|error| format!("can't connect to {address}: {error}"))?;
             let stream = connector.connect(name, stream).await.map_err(|error| {
-                let why = match imds_tls::error_of(&error) {
-                    Some(error) => imds_tls::handshake_in_words(error, self.authority().display()),
-                    None => error.to_string(),
-                };
+                let why = imds_tls::handshake_in_words(&error, self.authority().display());
                 format!("can't set up TLS with {address}: {why}")
             })?;
             let http = |error: hyper::Error| format!("{address}: {error}");
