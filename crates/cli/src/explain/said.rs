@@ -146,11 +146,10 @@ fn own(text: &str) -> Option<Reason> {
         .or_else(|| OWN_WORDS.iter().find(|(part, _)| text.contains(part)).map(|(_, reason)| *reason))
 }
 
-const OWN_WORDS: [(&str, Reason); 7] = [
+const OWN_WORDS: [(&str, Reason); 6] = [
     ("can't use the token file", Reason::TokenFile),
     ("credentials that end before those that are served", Reason::ShortAnswer),
     ("credentials that have already expired", Reason::ExpiredAnswer),
-    ("can't read the CA bundle ", Reason::Sts(FailureKind::Trust)),
     ("the CA bundle ", Reason::Sts(FailureKind::Trust)),
     ("can't set up TLS: ", Reason::Sts(FailureKind::Trust)),
     ("STS answered 200: but", Reason::Sts(FailureKind::UnusableAnswer)),
@@ -159,14 +158,12 @@ const OWN_WORDS: [(&str, Reason); 7] = [
 /// `could not connect to HOST:PORT: …`, and the steps after that. Other programs say `could not connect to` too, of no such target.
 fn on_the_way(text: &str) -> Option<FailureKind> {
     use FailureKind::{Connect, ProxyDenied, Resolve, Timeout, Tls};
-    let steps = [
-        ("could not connect to ", Connect),
-        ("could not get through ", Connect),
-        ("could not set up TLS with ", Tls),
-        ("could not ask ", Connect),
-    ];
-    let (step, kind, rest) =
-        steps.iter().find_map(|(step, kind)| Some((*step, *kind, text.split_once(step)?.1)))?;
+    const CONNECT: &str = "could not connect to ";
+    const TUNNEL: &str = "could not get through ";
+    const HANDSHAKE: &str = "could not set up TLS with ";
+    const ASK: &str = "could not ask ";
+    let steps = [CONNECT, TUNNEL, HANDSHAKE, ASK];
+    let (step, rest) = steps.into_iter().find_map(|step| Some((step, text.split_once(step)?.1)))?;
     let target = rest.split(' ').next().unwrap_or_default();
     let has_port = target
         .trim_end_matches(':')
@@ -176,12 +173,13 @@ fn on_the_way(text: &str) -> Option<FailureKind> {
         return None;
     }
     let has = |part| rest.contains(part);
-    Some(match kind {
+    Some(match step {
         _ if has(" within ") => Timeout,
-        Connect if has("failed to lookup address") || has("the name has no address") => Resolve,
-        Connect if step.contains("through") && has("it answered 4") => ProxyDenied,
-        Connect if step.contains("ask") => others::kind(rest).unwrap_or(Connect),
-        kind => kind,
+        HANDSHAKE => Tls,
+        _ if has("failed to lookup address") || has("the name has no address") => Resolve,
+        TUNNEL if has("it answered 4") => ProxyDenied,
+        ASK => others::kind(rest).unwrap_or(Connect),
+        _ => Connect,
     })
 }
 

@@ -11,7 +11,7 @@ pub(super) fn elsewhere(text: &str) -> Option<Cause> {
         return None;
     }
     let is_foreign =
-        || others::has_any(&lower, &FOREIGN) || others::kind(text).is_some() && names_foreign_host(&lower);
+        || others::has_any(&lower, &FOREIGN) || others::kind(&lower).is_some() && names_foreign_host(&lower);
     of_request(&lower).or_else(|| named(&lower)).or_else(|| is_foreign().then_some(Cause::Elsewhere))
 }
 
