@@ -5,11 +5,11 @@
 use std::fs;
 
 use anyhow::{Context as _, bail};
+use imds_redirect::netlink::route::loopback_up;
+use imds_redirect::netlink::{Subsystem, change};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
-use rustix::io as rustix_io;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
 use rustix::thread::{CapabilitySet, capabilities, configure_capability_in_ambient_set, set_capabilities};
 use serde_json::Value;
 
@@ -25,7 +25,8 @@ pub(crate) enum Kind {
 /// Moves this process into a new network namespace. It has no interface but `lo`, so that nothing in it reaches another network.
 pub(crate) fn enter() -> anyhow::Result<Kind> {
     let kind = move_in()?;
-    set_loopback_up().context("cannot set lo up")?;
+    // As a container runtime does it.
+    change(Subsystem::Route, &loopback_up()).context("cannot set lo up")?;
     Ok(kind)
 }
 
@@ -49,33 +50,6 @@ fn move_in() -> anyhow::Result<Kind> {
             .with_context(|| format!("cannot write the user namespace's {file}"))?;
     }
     Ok(Kind::User)
-}
-
-/// `ip link set lo up`, as a container runtime does it. Source: rtnetlink(7).
-fn set_loopback_up() -> rustix_io::Result<()> {
-    const RTM_NEWLINK: u16 = 16;
-    const REQUEST_AND_ACK: u16 = 0b101;
-    const LOOPBACK_INDEX: u32 = 1;
-    const IFF_UP: u32 = 1;
-    const LENGTH: u32 = 32;
-    // `struct nlmsghdr`: length, type, flags, sequence number and port of the sender, which may be 0.
-    let mut message = LENGTH.to_ne_bytes().to_vec();
-    message.extend([RTM_NEWLINK, REQUEST_AND_ACK].map(u16::to_ne_bytes).as_flattened());
-    message.extend([0; 8]);
-    // `struct ifinfomsg`: family and type, which may be 0; index, flags, and which of these are meant.
-    message.extend([0, LOOPBACK_INDEX, IFF_UP, IFF_UP].map(u32::to_ne_bytes).as_flattened());
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-    send(&socket, &message, SendFlags::empty())?;
-    // An `nlmsghdr`, and an errno, negative, that is 0 where it is done.
-    let mut answer = [0; 64];
-    recv(&socket, answer.as_mut_slice(), RecvFlags::empty())?;
-    match answer.as_chunks().0 {
-        [_, _, _, _, errno, ..] => match i32::from_ne_bytes(*errno) {
-            0 => Ok(()),
-            errno => Err(rustix_io::Errno::from_raw_os_error(errno.saturating_neg())),
-        },
-        _ => Err(rustix_io::Errno::BADMSG),
-    }
 }
 
 /// Why a namespace was not to be had, in words.
