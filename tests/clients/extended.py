@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from clients import PROGRAMS, VENV, VENVS, node
-from processes import Processes, emulator
+from processes import Processes, emulator, local_sts
 
 BUILT = pathlib.Path(sys.argv[1]).resolve()
 ROLE = "arn:aws:iam::123456789012:role/my-example-role"
@@ -53,12 +53,9 @@ def check(known):
     failed = 0
     with contextlib.ExitStack() as stack:
         processes = Processes(stack)
-        state = processes.folder / "sts"
-        processes.start("local-sts", [BUILT / "local-sts", "--plain-http", "--state", state, "--role", f"{ROLE}=default:my-sa"])
-        processes.until("local-sts is up", (state / "url").exists, "local-sts")
-        emulator(processes, BUILT, AWS_ROLE_ARN=ROLE, AWS_WEB_IDENTITY_TOKEN_FILE=str(state / "token" / "token"),
-                 AWS_ENDPOINT_URL_STS=(state / "url").read_text().strip(), AWS_REGION=REGION, IMDS_METADATA="extended", IMDS_POD_UID=UID,
-                 HOSTNAME="web-0", **({"IMDS_AVAILABILITY_ZONE": ZONE} if known else {}))
+        sts, token = local_sts(processes, BUILT, f"{ROLE}=default:my-sa")
+        emulator(processes, BUILT, AWS_ROLE_ARN=ROLE, AWS_WEB_IDENTITY_TOKEN_FILE=str(token), AWS_ENDPOINT_URL_STS=sts, AWS_REGION=REGION,
+                 IMDS_METADATA="extended", IMDS_POD_UID=UID, HOSTNAME="web-0", **({"IMDS_AVAILABILITY_ZONE": ZONE} if known else {}))
         for name, (command, with_zone, without) in TOLD.items():
             expected, heard = with_zone if known else without, said(processes, command)
             holds = expected in heard

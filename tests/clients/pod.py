@@ -19,7 +19,7 @@ import time
 
 import s3
 import wire
-from processes import STUCK, Processes, ask
+from processes import STUCK, Processes, ask, local_sts
 
 ROLES = "/latest/meta-data/iam/security-credentials/"
 # Refreshed at 40 to 50 % of it. With under 15 seconds left the SDK for JavaScript v2 hangs.
@@ -41,17 +41,13 @@ class Pod(Processes):
         for folder in settings["folders"]:
             pathlib.Path(folder).mkdir(parents=True)
         self.wire, self.s3 = wire.Wire(), s3.S3()
-        state = self.folder / "sts"
-        self.start("local-sts", [
-            programs / "local-sts", "--plain-http", "--fault", DOWN, "--state", state, "--role", settings["trust"]])
-        self.until("local-sts is up", (state / "url").exists, "local-sts")
-        sts = (state / "url").read_text().strip()
+        sts, token = local_sts(self, programs, settings["trust"], "--fault", DOWN)
         self.sts_port = int(sts.rpartition(":")[2])
         if settings["redirect"] is not None:
             subprocess.run([programs / "imds-redirect", *settings["redirect"]], check=True, stdout=sys.stderr)
         self.start("imds-emulator", [programs / "imds-emulator"], settings["emulator"] | {
             "AWS_ENDPOINT_URL_STS": sts,
-            "AWS_WEB_IDENTITY_TOKEN_FILE": str(state / "token" / "token"),
+            "AWS_WEB_IDENTITY_TOKEN_FILE": str(token),
         })
         self.until_answers("imds-emulator", 1339, "/livez")
 

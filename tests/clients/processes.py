@@ -55,3 +55,11 @@ def emulator(processes, programs, **settings):
     bare = {"AWS_ROLE_SESSION_NAME": "default.nginx"}
     processes.start("imds-emulator", [programs / "imds-emulator"], bare | settings)
     processes.until_answers("imds-emulator", 1339, "/readyz")
+
+
+def local_sts(processes, programs, trust, *flags):
+    """The local STS, which trusts this (`ROLE=SUBJECT`), once it is up: its URL, and the file of a Pod's token."""
+    state = processes.folder / "sts"
+    processes.start("local-sts", [programs / "local-sts", "--plain-http", "--state", state, "--role", trust, *flags])
+    processes.until("local-sts is up", (state / "url").exists, "local-sts")
+    return (state / "url").read_text().strip(), state / "token" / "token"

@@ -3,6 +3,7 @@ import http.server
 import re
 import threading
 
+ETAG = '"5d41402abc4b2a76b9719d911017c592"'
 BUCKETS = """<?xml version="1.0" encoding="UTF-8"?>
 <ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner><ID>1</ID><DisplayName>one</DisplayName></Owner>
 <Buckets><Bucket><Name>bucket</Name><CreationDate>2020-01-01T00:00:00.000Z</CreationDate></Bucket></Buckets>
@@ -10,7 +11,7 @@ BUCKETS = """<?xml version="1.0" encoding="UTF-8"?>
 OBJECTS = """<?xml version="1.0" encoding="UTF-8"?>
 <ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>bucket</Name><Prefix></Prefix><MaxKeys>1000</MaxKeys>
 <IsTruncated>false</IsTruncated><Contents><Key>greeting</Key><LastModified>2020-01-01T00:00:00.000Z</LastModified>
-<ETag>"5d41402abc4b2a76b9719d911017c592"</ETag><Size>5</Size><StorageClass>STANDARD</StorageClass></Contents>
+<ETag>""" + ETAG + """</ETag><Size>5</Size><StorageClass>STANDARD</StorageClass></Contents>
 </ListBucketResult>"""
 
 
@@ -29,15 +30,15 @@ class S3:
                     # Nothing here is for everybody.
                     return self.send_error(403)
                 body = (BUCKETS if path == "/" else OBJECTS).encode()
-                part = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-                first, last = map(int, part.groups()) if part else (0, len(body))
-                self.send_response(206 if part else 200)
-                if part:
+                wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+                first, last = map(int, wanted.groups()) if wanted else (0, len(body))
+                self.send_response(206 if wanted else 200)
+                if wanted:
                     self.send_header("Content-Range", f"bytes {first}-{min(last, len(body) - 1)}/{len(body)}")
                 part = body[first : last + 1]
                 self.send_header("Content-Type", "application/xml")
                 self.send_header("Content-Length", str(len(part)))
-                self.send_header("ETag", '"5d41402abc4b2a76b9719d911017c592"')
+                self.send_header("ETag", ETAG)
                 self.send_header("Last-Modified", "Wed, 01 Jan 2020 00:00:00 GMT")
                 self.end_headers()
                 if self.command == "GET":

@@ -13,7 +13,7 @@ import sys
 import urllib.parse
 
 from clients import VENVS
-from processes import Processes, ask, emulator
+from processes import Processes, ask, emulator, local_sts
 
 PROGRAMS = pathlib.Path(sys.argv[1]).resolve()
 S3 = "http://127.0.0.1:8333"
@@ -75,15 +75,12 @@ def main():
     subprocess.run([PROGRAMS / "imds-redirect"], check=True)
     with contextlib.ExitStack() as stack:
         processes = Processes(stack)
-        state = processes.folder / "cluster"
-        processes.start("local-sts", [PROGRAMS / "local-sts", "--plain-http", "--state", state, "--role", f"{ROLE}=default:my-sa"])
-        processes.until("local-sts is up", (state / "url").exists, "local-sts")
+        issuer, token_file = local_sts(processes, PROGRAMS, f"{ROLE}=default:my-sa")
         iam = processes.folder / "iam.json"
-        iam.write_text(json.dumps(configuration((state / "url").read_text().strip())))
+        iam.write_text(json.dumps(configuration(issuer)))
         processes.start("weed", [
             VENVS / "seaweedfs" / "bin" / "weed", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={processes.folder}",
             "-s3", "-s3.port=8333", f"-s3.iam.config={iam}", "-master.volumeSizeLimitMB=64", "-volume.max=4"])
-        token_file = state / "token" / "token"
         token = token_file.read_text().strip()
         processes.until("SeaweedFS's STS takes the token", lambda: assume_role(token)[0] == 200, "weed")
 

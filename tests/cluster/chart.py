@@ -1,6 +1,5 @@
 """What is promised of the chart, from its installation to its end: the first and the last promises on a cluster with nodes."""
 from clients import credentials, pod
-from demo import NAMESPACE
 from injection import STATUS
 from installed import NAME
 from promises import Promises, check, wait_for
@@ -8,9 +7,8 @@ from promises import Promises, check, wait_for
 at_first, tested, at_last = Promises(), Promises(), Promises()
 
 
-def dry_run(demo, name="dry-run"):
-    return demo.cluster.try_kubectl("create", f"--namespace={NAMESPACE}", "--dry-run=server", "--output=json", "--filename=-",
-                                    document=pod(name))
+def dry_run(demo):
+    return demo.dry_run(pod("dry-run"))
 
 
 def is_limited(demo):

@@ -37,6 +37,10 @@ class Demo:
     def create(self, document, namespace=NAMESPACE, **more):
         return self.kubectl("create", "--filename=-", namespace=namespace, document=document, **more)
 
+    def dry_run(self, document, namespace=NAMESPACE):
+        """What the API server makes of a document, which it does not keep: kubectl, whatever became of it."""
+        return self.cluster.try_kubectl(f"--namespace={namespace}", "create", "--dry-run=server", "--output=json", "--filename=-", document=document)
+
     def log(self, pod, container=None, namespace=NAMESPACE):
         return self.cluster.log(pod, namespace, container)
 

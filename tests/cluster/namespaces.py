@@ -71,7 +71,7 @@ def under_quotas_on_all_that_containers_ask_for_pods_have_credentials(demo):
 @promise
 def a_pod_that_asks_for_nothing_is_burstable_once_it_is_injected(demo):
     def create(document):
-        return demo.cluster.try_kubectl(f"--namespace={FURNISHED}", "create", "--dry-run=server", "--filename=-", document=document).stderr
+        return demo.dry_run(document, FURNISHED).stderr
 
     plain = pod("plain")
     del plain["metadata"]["labels"][LABEL]
@@ -86,7 +86,7 @@ def what_a_limit_range_refuses_an_annotation_mends(demo):
     def create(**annotations):
         document = asking("limited", "endpoint", BURSTABLE)
         document["metadata"]["annotations"] |= {f"{PREFIX}{name}": value for name, value in annotations.items()}
-        return demo.cluster.try_kubectl(f"--namespace={FURNISHED}", "create", "--dry-run=server", "--filename=-", document=document)
+        return demo.dry_run(document, FURNISHED)
 
     for limit, sentence, annotations in LIMIT_RANGES:
         demo.create({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "limits"}, "spec": {"limits": [limit]}}, FURNISHED)

@@ -15,7 +15,7 @@ from prometheus import Prometheus
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 sys.path.append(str(ROOT / "tests/clients"))
-from processes import Processes, ask  # noqa: E402
+from processes import Processes, ask, local_sts  # noqa: E402
 
 PROGRAMS = ROOT / "target/debug"
 RULES = ROOT / "deploy/chart/monitoring/alerts.yaml"
@@ -76,11 +76,7 @@ class LocalRun:
         return {"namespace": ".*", "__range": f"{self.seconds}s", "__rate_interval": f"{4 * self.scrape_interval}s"}
 
     def start_sts(self):
-        state = self.folder / "sts"
-        self.processes.start("local-sts", [
-            PROGRAMS / "local-sts", "--plain-http", "--state", state, "--role", f"{ROLE}=shop:web", "--fault", self.sts_fault])
-        self.processes.until("local-sts is up", (state / "url").exists, "local-sts")
-        self.sts, self.token = (state / "url").read_text().strip(), state / "token/token"
+        self.sts, self.token = local_sts(self.processes, PROGRAMS, f"{ROLE}=shop:web", "--fault", self.sts_fault)
 
     def set_sts(self, fault):
         status, text = ask(port_of(self.sts), "POST", "/_local/fault", fault)
